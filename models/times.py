@@ -1,0 +1,51 @@
+"""Times as they flow: RFC 3339 text in, one canonical UTC text with milliseconds out.
+
+The canonical form, ``2026-11-22T10:15:30.123Z``, has a fixed width, so that text order is time order.
+"""
+
+import re
+from datetime import date, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1)  # naive on purpose: everything here is UTC already  # noqa: DTZ001, RUF100
+_RFC3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"[Tt ]"
+    r"((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])"
+    r"(?:\.([0-9]+))?"
+    r"(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))"
+).fullmatch
+
+
+def canonical_time(text: str) -> str | None:
+    """Return the canonical form of an RFC 3339 time with any offset; None when it is malformed.
+
+    Digits beyond milliseconds are cut, not rounded. Malformed is also what has no offset, what names a
+    day or second that does not exist (leap seconds included, which no clock of Canvas shows), and what
+    lies outside the years 1 to 9999 once it is UTC.
+    """
+    match = _RFC3339(text)
+    if match is None:
+        return None
+    day, clock, fraction, sign, hours, minutes = match.groups()
+    milliseconds = f"{fraction:0<3.3}" if fraction else "000"
+    try:
+        if sign is None:
+            date.fromisoformat(day)  # refuses what is no day, as the year 0 or a 30th of February
+            return f"{day}T{clock}.{milliseconds}Z"
+        offset = timedelta(hours=int(hours), minutes=int(minutes))
+        local = datetime.fromisoformat(f"{day}T{clock}")
+        utc = local - offset if sign == "+" else local + offset
+    except (ValueError, OverflowError):
+        return None
+    return f"{utc.isoformat()}.{milliseconds}Z"
+
+
+def epoch_ms(canonical: str) -> int:
+    """Return a canonical time as milliseconds since 1970; ValueError when it is no time."""
+    since = datetime.fromisoformat(canonical[:-1]) - _EPOCH
+    return since.days * 86_400_000 + since.seconds * 1_000 + since.microseconds // 1_000
+
+
+def time_from_epoch_ms(milliseconds: int) -> str:
+    """Return milliseconds since 1970 as a canonical time; OverflowError outside the years 1 to 9999."""
+    return f"{(_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec='milliseconds')}Z"
