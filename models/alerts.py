@@ -65,7 +65,7 @@ def encode_alert(alert: Alert) -> bytes:
 
 
 def decode_alert(value: bytes) -> Alert:
-    """Return the alert that `encode_alert` wrote; ValueError, naming fields but no values, on others."""
+    """Return the alert that `encode_alert` wrote; ValueError, naming no value, on others."""
     try:
         return Alert.model_validate_json(value)
     except ValidationError as error:

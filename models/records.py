@@ -297,10 +297,13 @@ def encode_record(record: GradeRecord) -> bytes:
     return orjson.dumps(record.__dict__)
 
 
-def problems_of(error: ValidationError) -> str:
-    """Return which fields are wrong and how, without any of their values."""
+def problems_of(error: ValidationError, *, depth: int = 0) -> str:
+    """Return which fields are wrong and how, without any of their values.
+
+    `depth` is where in an error's location the field's name stands.
+    """
     return ", ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'value'}: {problem['type']}"
+        f"{''.join(map(str, problem['loc'][depth : depth + 1])) or 'value'}: {problem['type']}"
         for problem in error.errors(include_url=False, include_context=False, include_input=False)
     )
 
@@ -318,7 +321,7 @@ def decode_record(value: bytes) -> GradeRecord:
         record = _records.validate_json(value)
         record.event_time_ms  # noqa: B018  a day may be no day, such as a 30th of February
     except ValidationError as error:
-        problems = problems_of(error)
+        problems = problems_of(error, depth=1)  # below the record's type
     except ValueError:
         problems = "event_time: no such day"
     else:

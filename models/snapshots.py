@@ -77,7 +77,7 @@ def encode_snapshot(snapshot: StudentScoresSnapshot) -> bytes:
 
 
 def decode_snapshot(value: bytes) -> StudentScoresSnapshot:
-    """Return the snapshot that `encode_snapshot` wrote; ValueError, naming fields but no values, on others."""
+    """Return the snapshot that `encode_snapshot` wrote; ValueError, naming no value, on others."""
     try:
         return StudentScoresSnapshot.model_validate_json(value)
     except ValidationError as error:
