@@ -1,1 +1,1 @@
-
+"""What runs: settings, command line, logs, topics, HTTP, and the worker that wires it all."""

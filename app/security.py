@@ -1,0 +1,83 @@
+"""TLS and SASL as aiokafka's clients want them."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.abc import AbstractTokenProvider
+
+from app.settings import PREFIX, SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydantic import SecretStr
+
+    from app.settings import Settings
+
+
+def security_options(settings: Settings) -> dict[str, Any]:
+    """Return the security arguments that every aiokafka client takes.
+
+    Raises SettingsError when the TLS files cannot be used.
+    """
+    options: dict[str, Any] = {"security_protocol": settings.security_protocol}
+    if settings.security_protocol.endswith("SSL"):
+        options["ssl_context"] = _tls_context(
+            settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file
+        )
+    if settings.sasl_mechanism is None or settings.sasl_password is None:
+        return options
+    options["sasl_mechanism"] = settings.sasl_mechanism
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        options["sasl_oauth_token_provider"] = FixedToken(settings.sasl_password)
+    else:
+        options["sasl_plain_username"] = settings.sasl_username
+        options["sasl_plain_password"] = settings.sasl_password.get_secret_value()
+    return options
+
+
+class FixedToken(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is not typed
+    """Gives every new connection the same bearer token."""
+
+    def __init__(self, token: SecretStr) -> None:
+        self._token = token
+
+    async def token(self) -> str:
+        """Return the token."""
+        return self._token.get_secret_value()
+
+
+def _tls_context(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
+    """Return a context that checks the broker's certificate and name, and shows ours if there is one."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(
+            f"{PREFIX}TLS_CA_FILE is {str(ca_file)!r}, which holds no usable certificate in PEM form "
+            f"({_reason(error)})."
+        ) from None
+    if cert_file is None:
+        return context
+
+    def refuse_passphrase() -> str:
+        # Without this OpenSSL would ask on the terminal, and a service would wait for ever.
+        raise SettingsError(
+            f"{PREFIX}TLS_KEY_FILE is {str(key_file)!r}, which is protected by a passphrase; "
+            "give a key without one and protect the file instead."
+        )
+
+    try:
+        context.load_cert_chain(cert_file, key_file, refuse_passphrase)
+    except OSError as error:
+        raise SettingsError(
+            f"{PREFIX}TLS_CERT_FILE and {PREFIX}TLS_KEY_FILE are {str(cert_file)!r} and {str(key_file)!r}, "
+            f"which are no certificate and its key in PEM form ({_reason(error)})."
+        ) from None
+    return context
+
+
+def _reason(error: OSError) -> str:
+    """Return OpenSSL's or the system's few words without the position in their source."""
+    return str(getattr(error, "reason", None) or error.strerror or error).replace("_", " ").lower()
