@@ -4,7 +4,6 @@ noida-db is one small binary that speaks the Kafka protocol (the optional extra 
 replicas nor Kafka's durability: real use wants Apache Kafka.
 """
 
-import importlib.util
 import shutil
 import socket
 import stat
@@ -12,8 +11,8 @@ import struct
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from app.children import LOOPBACK, free_ports, log_tail, start_child, stop_child
@@ -94,12 +93,7 @@ class EmbeddedBroker:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
@@ -128,7 +122,7 @@ def find_binary() -> Path:
         EmbeddedBrokerError: it isn't installed or may not be executed.
     """
     name = "noida-db.exe" if sys.platform == "win32" else "noida-db"
-    spec = importlib.util.find_spec("noida_db")
+    spec = find_spec("noida_db")
     if spec is not None and spec.origin is not None:
         binary = Path(spec.origin).with_name(name)
         if binary.is_file():
