@@ -5,7 +5,7 @@ form carries every field, always, and is the value of the `grade-records` topic.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
@@ -276,7 +276,7 @@ RECORD_TYPES: Mapping[str, type[GradeRecord]] = MappingProxyType(
     }
 )
 
-_identity_of: Mapping[type[GradeRecordBase], itemgetter[str]] = {
+_identity_of: Mapping[type[GradeRecordBase], Callable[[Mapping[str, Any]], object]] = {
     record_type: itemgetter(*GradeRecordBase.COMMON_IDENTITY, *record_type.OWN_IDENTITY)
     for record_type in (*RECORD_TYPES.values(), MisnamedGradeOverride)
 }
