@@ -1,0 +1,333 @@
+"""Step 1: read one raw Canvas event into a grade record, or say why not.
+
+Bad input is a value here, never an exception. Most of what Canvas sends is about something else, so the
+name is looked up first with a decoder that skips all the rest; only the four grade events are parsed whole,
+and those strictly, so that what is read from them is what every JSON parser reads.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, TypeAlias, get_args, get_type_hints
+
+import msgspec
+import orjson
+
+from models.canvas import GRADE_EVENT_NAMES
+from models.records import (
+    RECORD_TYPES,
+    GradeChange,
+    GradeRecord,
+    GradeRecordBase,
+    Id,
+    MisnamedGradeOverride,
+    Score,
+    Time,
+)
+from models.times import canonical_time, epoch_ms
+
+LOCAL_IDS: Final = 10**13
+"""Global id = shard * LOCAL_IDS + local id, in all of Canvas."""
+
+MAX_ID_DIGITS: Final = 19
+MAX_TEXT_CHARACTERS: Final = 255
+"""Longest `root_account_uuid`, and longest `job_id`."""
+
+
+class Reason(StrEnum):
+    """Why an event cannot be read. Where several hold, it is the first in this order."""
+
+    EMPTY = "empty"
+    """No value, or one without bytes: a tombstone too."""
+    TOO_LARGE = "too_large"
+    """More bytes than the limit."""
+    NOT_UTF8 = "not_utf8"
+    """The bytes are no UTF-8."""
+    INVALID_JSON = "invalid_json"
+    """No JSON, or beyond what is safe: byte order mark, NaN, lone surrogates, deep nesting, huge numbers."""
+    NOT_AN_OBJECT = "not_an_object"
+    """JSON, but no object."""
+    MISSING_METADATA = "missing_metadata"
+    """Neither `metadata` nor `attributes`."""
+    MISSING_EVENT_NAME = "missing_event_name"
+    """No name to know the event by."""
+    INVALID_METADATA = "invalid_metadata"
+    """No object, a name that is no text, or no good root_account_uuid or event_time."""
+    FUTURE_EVENT = "future_event"
+    """The event's time is too far ahead of its message's."""
+    INVALID_BODY = "invalid_body"
+    """A required field is missing from the body, or a field is of a wrong type."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """How much is put up with."""
+
+    max_value_bytes: int = 1_048_576
+    max_future_ms: int = 86_400_000
+    """How far an event's time may be ahead of its message's Kafka timestamp, in milliseconds."""
+
+
+DEFAULT_LIMITS: Final = ReadLimits()
+
+
+class Ignored(msgspec.Struct, frozen=True):
+    """An event of another kind; whether the rest of it is sound was not looked at."""
+
+    event_name: str
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """An event that cannot be read."""
+
+    reason: Reason
+    detail: str
+    """Which field and what is wrong with it, never its value."""
+    event_name: str | None = None
+    """The name it came under, where that could be read."""
+
+
+def read(
+    value: bytes | None, timestamp: int | None = None, *, limits: ReadLimits = DEFAULT_LIMITS
+) -> GradeRecord | Ignored | Rejected:
+    """Return what a raw message says.
+
+    `timestamp` is the message's Kafka timestamp in milliseconds; without one (None or negative) events of
+    the future are not told. An override that came as `grade_change` is a `MisnamedGradeOverride`.
+    """
+    if not value:
+        return Rejected(Reason.EMPTY, "value: empty")
+    if len(value) > limits.max_value_bytes:
+        return Rejected(Reason.TOO_LARGE, f"value: more than {limits.max_value_bytes} bytes")
+    try:
+        header = _decode_header(value)
+    except (ValueError, RecursionError):  # let the strict reading say what is wrong
+        return _read_strictly(value, timestamp, limits)
+    metadata = header.metadata or header.attributes
+    name = metadata and metadata.event_name
+    if name and name not in GRADE_EVENT_NAMES:
+        return Ignored(name)
+    return _read_strictly(value, timestamp, limits)
+
+
+class _Named(msgspec.Struct):
+    event_name: str | None = None
+
+
+class _Header(msgspec.Struct):
+    metadata: _Named | None = None
+    attributes: _Named | None = None
+
+
+_decode_header = msgspec.json.Decoder(_Header).decode
+
+_Object: TypeAlias = dict[str, Any]
+
+
+class _WrongError(Exception):
+    """What is wrong with a value, without the value."""
+
+
+def _read_strictly(
+    value: bytes, timestamp: int | None, limits: ReadLimits
+) -> GradeRecord | Ignored | Rejected:
+    try:
+        event = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        return _not_json(value, error.pos)
+    if type(event) is not dict:
+        return Rejected(Reason.NOT_AN_OBJECT, "value: not an object")
+    about = "attributes" if event.get("metadata") is None else "metadata"
+    metadata = event.get(about)
+    if metadata is None:
+        return Rejected(Reason.MISSING_METADATA, "metadata: missing")
+    if type(metadata) is not dict:
+        return Rejected(Reason.INVALID_METADATA, f"{about}: not an object")
+    name = metadata.get("event_name")
+    if name is None or name == "":
+        return Rejected(Reason.MISSING_EVENT_NAME, f"{about}.event_name: missing")
+    if type(name) is not str:
+        return Rejected(Reason.INVALID_METADATA, f"{about}.event_name: not a text")
+    if name not in GRADE_EVENT_NAMES:
+        return Ignored(name)
+
+    root_account_uuid = metadata.get("root_account_uuid")
+    if type(root_account_uuid) is not str or not 0 < len(root_account_uuid) <= MAX_TEXT_CHARACTERS:
+        detail = f"{about}.root_account_uuid: not a text of 1 to {MAX_TEXT_CHARACTERS} characters"
+        return Rejected(Reason.INVALID_METADATA, detail, name)
+    try:
+        event_time = _time(metadata.get("event_time"), None)
+    except _WrongError as wrong:
+        return Rejected(Reason.INVALID_METADATA, f"{about}.event_time: {wrong}", name)
+    if timestamp is not None and timestamp >= 0 and epoch_ms(event_time) > timestamp + limits.max_future_ms:
+        detail = f"{about}.event_time: more than {limits.max_future_ms} ms ahead of the message"
+        return Rejected(Reason.FUTURE_EVENT, detail, name)
+    return _read_body(event.get("body"), metadata, name, root_account_uuid, event_time)
+
+
+def _not_json(value: bytes, position: int) -> Rejected:
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        return Rejected(Reason.NOT_UTF8, f"value: not UTF-8 at byte {error.start}")
+    return Rejected(Reason.INVALID_JSON, f"value: not JSON, or beyond its limits, at character {position}")
+
+
+def _read_body(
+    body: object, metadata: _Object, name: str, root_account_uuid: str, event_time: str
+) -> GradeRecord | Rejected:
+    if type(body) is not dict:
+        return Rejected(Reason.INVALID_BODY, "body: not an object", name)
+    kind, record_type = name, RECORD_TYPES[name]
+    if record_type is GradeChange and _is_override(body):
+        kind, record_type = "grade_override", MisnamedGradeOverride
+    shard = _shard_of(metadata)
+    field = "user_id"
+    try:
+        user_id = _optional_id(body.get("user_id"), shard)
+        if record_type is GradeChange:
+            field = "student_id"  # the same person, says Canvas; it will do where user_id is missing
+            student_id = _optional_id(body.get("student_id"), shard)
+            user_id = user_id or student_id
+            course_id = _course_of(metadata, shard)
+            required = "submission_id"
+        else:
+            field = required = "course_id"
+            course_id = _optional_id(body.get("course_id"), shard)
+        fields: _Object = {
+            "event_id": None,
+            "type": kind,
+            "event_time": event_time,
+            "root_account_uuid": root_account_uuid,
+            "user_id": user_id,
+            "course_id": course_id,
+            "actor_id": _lenient_id(metadata.get("user_id"), shard),
+            "job_id": _job_of(metadata),
+        }
+        for field, take in _OWN_FIELDS[record_type]:
+            given = body.get(field)
+            fields[field] = None if given is None else take(given, shard)
+    except _WrongError as wrong:
+        return Rejected(Reason.INVALID_BODY, f"body.{field}: {wrong}", name)
+    if user_id is None:
+        return Rejected(Reason.INVALID_BODY, "body.user_id: missing", name)
+    if fields[required] is None:
+        return Rejected(Reason.INVALID_BODY, f"body.{required}: missing", name)
+    return record_type.from_checked(fields)
+
+
+def _is_override(body: _Object) -> bool:
+    """Whether the body of a `grade_change` is an override's, as in the Canvas documentation's example."""
+    return body.get("submission_id") in (None, "") and (
+        body.get("score_id") not in (None, "")
+        or body.get("override_score") is not None
+        or body.get("old_override_score") is not None
+    )
+
+
+def _shard_of(metadata: _Object) -> int | None:
+    for field in ("context_id", "root_account_id"):
+        canvas_id = int(_lenient_id(metadata.get(field), None) or 0)
+        if canvas_id >= LOCAL_IDS:
+            return canvas_id // LOCAL_IDS
+    return None
+
+
+def _course_of(metadata: _Object, shard: int | None) -> str | None:
+    return (
+        _lenient_id(metadata.get("context_id"), shard) if metadata.get("context_type") == "Course" else None
+    )
+
+
+def _job_of(metadata: _Object) -> str | None:
+    job_id = metadata.get("job_id")
+    if type(job_id) is int:
+        return str(job_id)
+    return job_id if type(job_id) is str and 0 < len(job_id) <= MAX_TEXT_CHARACTERS else None
+
+
+# How the value of a field is read, by the field's type: each takes what is not null and the event's shard,
+# and returns what the record holds.
+
+
+def _optional_id(value: object, shard: int | None) -> str | None:
+    if value is None or value == "":
+        return None
+    if type(value) is int:
+        value = str(value)  # a sign is refused below
+    if type(value) is not str or len(value) > MAX_ID_DIGITS or not (value.isascii() and value.isdigit()):
+        raise _WrongError(f"not an id of 1 to {MAX_ID_DIGITS} digits")
+    if shard is not None and len(value) >= len(str(LOCAL_IDS)):
+        canvas_id = int(value)
+        if canvas_id // LOCAL_IDS == shard:
+            return str(canvas_id % LOCAL_IDS)
+    return value
+
+
+def _lenient_id(value: object, shard: int | None) -> str | None:
+    try:
+        return _optional_id(value, shard)
+    except _WrongError:
+        return None
+
+
+_number_text = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?").fullmatch
+
+
+def _number(value: object, _shard: int | None) -> float:
+    if type(value) is float:
+        return value
+    if type(value) is int:
+        return float(value)
+    if type(value) is str and _number_text(value):
+        try:
+            return float(orjson.loads(value))  # as the same digits are read without quotes
+        except orjson.JSONDecodeError:
+            raise _WrongError("beyond the range of a number") from None
+    raise _WrongError("not a number")
+
+
+def _text(value: object, _shard: int | None) -> str | None:
+    if type(value) is str:
+        return value or None
+    raise _WrongError("not a text")
+
+
+def _flag(value: object, _shard: int | None) -> bool:
+    if type(value) is bool:
+        return value
+    raise _WrongError("not true or false")
+
+
+def _time(value: object, _shard: int | None) -> str:
+    time = canonical_time(value) if type(value) is str else None
+    if time is None:
+        raise _WrongError("not an RFC 3339 time with an offset")
+    return time
+
+
+_Reader: TypeAlias = Callable[[object, int | None], str | float | bool | None]
+
+_READERS: Mapping[object, _Reader] = {
+    Id: _optional_id,
+    Score: _number,
+    Time: _time,
+    str: _text,
+    bool: _flag,
+}
+
+
+def _reader_of(hint: object) -> _Reader:
+    return _READERS[hint] if hint in _READERS else _READERS[get_args(hint)[0]]  # the latter for `X | None`
+
+
+_OWN_FIELDS: Mapping[type[GradeRecord], tuple[tuple[str, _Reader], ...]] = {
+    record_type: tuple(
+        (field, _reader_of(hint))
+        for field, hint in get_type_hints(record_type, include_extras=True).items()
+        if field in record_type.model_fields and field not in GradeRecordBase.model_fields
+    )
+    for record_type in (*RECORD_TYPES.values(), MisnamedGradeOverride)
+}
+"""Each type's own fields, in order, and the reader that their declared type asks for."""
