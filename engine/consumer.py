@@ -1,0 +1,399 @@
+"""The consumer: fetches become chunks, and offsets are committed only after what depends on them.
+
+Faust acknowledges single messages, can commit past one that is still in hand, and forgets the
+acknowledgements of a partition before it waits for its last work. Here an agent says when a chunk is done,
+chunks of a partition must be done in the order in which they were fetched, and one flush per interval does,
+in this order: (1) everything queued on the outlet is acknowledged, (2) the changed keys go to their
+changelog, acknowledged, (3) the same to the store, (4) the offsets that were done when the flush began are
+committed. What fails at any step fails the worker; nothing is committed then.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+import aiokafka
+import structlog
+import uvloop
+from aiokafka.errors import CommitFailedError
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+from engine.chunks import Chunk, Observer, Record
+
+if TYPE_CHECKING:
+    from engine.app import ChunkApp
+
+log = structlog.get_logger("engine")
+
+#: How long a fetch waits for data before it looks again whether it should; costs nothing when data comes.
+FETCH_WAIT_SECONDS: Final = 0.25
+#: How long to wait before looking again when no partition may be fetched from.
+_NOTHING_TO_FETCH_SECONDS: Final = 0.02
+
+
+class EngineError(Exception):
+    """The engine can't go on: the worker stops without committing, and a restart repeats the work."""
+
+
+def membership_clock() -> float:
+    """Return seconds on a clock that runs on while the machine or the process is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's thread around aiokafka's consumer, with a few methods of ours that run in it."""
+
+    app: "ChunkApp"
+    #: When the group coordinator last confirmed that we are a member, on the membership clock.
+    membership_confirmed_at: float | None = None
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust has no settings for these two: how long the broker holds an empty fetch (a shorter hold lets
+        # newly assigned partitions in sooner), and what one answer may bring for all partitions together.
+        fetcher_options = {"_fetch_max_wait_ms": 500, "_fetch_max_bytes": self.app.options.fetch_max_bytes}
+        for name, value in fetcher_options.items():
+            if not hasattr(consumer, name):
+                raise EngineError(f"this aiokafka release has no AIOKafkaConsumer.{name}")
+            setattr(consumer, name, value)
+        return consumer
+
+    async def on_start(self) -> None:
+        """Start aiokafka's consumer, and note its heartbeats."""
+        await super().on_start()
+        # Only aiokafka's coordinator knows when a heartbeat was answered, and it tells nobody.
+        coordinator = self._ensure_consumer()._coordinator
+        heartbeat = coordinator._do_heartbeat
+
+        async def noted_heartbeat() -> bool:
+            asked_at = membership_clock()
+            confirmed = bool(await heartbeat())
+            if confirmed:
+                self.membership_confirmed_at = asked_at
+            return confirmed
+
+        coordinator._do_heartbeat = noted_heartbeat
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Note the membership that comes with an assignment."""
+        self.membership_confirmed_at = membership_clock()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def seek_streams(self, tps: Iterable[TP]) -> dict[TP, int | None]:
+        """Go back to what is committed, or to the beginning; return the committed offsets."""
+        return dict(await self.call_thread(self._seek_streams, list(tps)))
+
+    async def _seek_streams(self, tps: Sequence[TP]) -> dict[TP, int | None]:
+        consumer = self._ensure_consumer()
+        committed: dict[TP, int | None] = {}
+        for tp in tps:
+            partition = aiokafka.TopicPartition(tp.topic, tp.partition)
+            offset = committed[tp] = await consumer.committed(partition)
+            if offset is None:
+                await consumer.seek_to_beginning(partition)
+            else:
+                consumer.seek(partition, offset)
+        return committed
+
+    async def commit_offsets(self, offsets: Mapping[TP, int]) -> None:
+        """Commit; raises CommitFailedError when the group has moved on without us."""
+        await self.call_thread(self._commit_offsets, offsets)
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int]) -> None:
+        await self._ensure_consumer().commit(
+            {
+                aiokafka.TopicPartition(tp.topic, tp.partition): OffsetAndMetadata(offset, "")
+                for tp, offset in offsets.items()
+            }
+        )
+
+
+class ChunkConsumer(driver.Consumer):
+    """Faust's consumer, delivering chunks and committing after flushes."""
+
+    app: "ChunkApp"
+    _thread: ChunkConsumerThread
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        #: Counts the seeks; chunks fetched before the last one are void.
+        self.epoch = 0
+        #: Per partition, where the last done chunk ended; None where nothing was committed or done yet.
+        self._done: dict[TP, int | None] = {}
+        self._fetched: dict[TP, int | None] = {}
+        self._committed: dict[TP, int | None] = {}
+        #: Whether agents may begin chunks, and stream partitions be fetched from: not in a rebalance.
+        self._admitting = False
+        self._positioned = False
+        self._in_hand = 0
+        self._nothing_in_hand = asyncio.Event()
+        self._nothing_in_hand.set()
+        self._no_fetch_under_way = asyncio.Event()
+        self._no_fetch_under_way.set()
+        self._flushing = asyncio.Lock()
+        self._failure: BaseException | None = None
+
+    def _new_consumer_thread(self) -> ChunkConsumerThread:
+        return ChunkConsumerThread(
+            self, loop=self.loop, beacon=self.beacon, thread_loop=uvloop.new_event_loop()
+        )
+
+    # -- chunks in ----------------------------------------------------------------------------------------
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 (Faust's)
+        """Yield a chunk per partition that the next fetch brings something for."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow.wait())
+        tps = self._fetchable()
+        if not tps:
+            await self.sleep(_NOTHING_TO_FETCH_SECONDS)
+            return
+        generation = self.app.consumer_generation_id
+        epoch = self.epoch
+        self._no_fetch_under_way.clear()
+        try:
+            fetched = await self._thread.getmany(tps, min(timeout, FETCH_WAIT_SECONDS))
+        finally:
+            self._no_fetch_under_way.set()
+        chunks = [self._chunk(TP(tp.topic, tp.partition), records, epoch) for tp, records in fetched.items()]
+        for chunk in chunks:
+            if not self.flow_active or generation != self.app.consumer_generation_id:
+                return  # a rebalance: it ends with a seek, which brings these again
+            if not self._is_changelog_tp(chunk.tp) and (epoch != self.epoch or not self._admitting):
+                continue  # fetched before a seek that has happened since
+            yield chunk.tp, self._message(chunk, generation)
+
+    def _fetchable(self) -> set[TP]:
+        # A copy: Faust changes the set from this thread while the consumer's thread reads it.
+        return {tp for tp in self._get_active_partitions() if self._admitting or self._is_changelog_tp(tp)}
+
+    def _chunk(self, tp: TP, records: Sequence[Record], epoch: int) -> Chunk:
+        chunk = Chunk(tp, records, epoch, self._fetched.get(tp))
+        self._fetched[tp] = chunk.next_offset
+        return chunk
+
+    @staticmethod
+    def _message(chunk: Chunk, generation: int) -> ConsumerMessage:
+        last = chunk.records[-1]
+        return ConsumerMessage(
+            chunk.tp.topic,
+            chunk.tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            0,
+            None,
+            None,
+            cast(Any, chunk),  # Faust knows bytes only; the schema hands it through
+            None,
+            0,
+            0,
+            chunk.tp,
+            generation_id=generation,
+        )
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Do nothing: offsets that compaction or transactions left out belong to the chunk around them."""
+
+    # -- chunks done --------------------------------------------------------------------------------------
+
+    def begin(self, chunk: Chunk) -> bool:
+        """Tell that an agent takes a chunk in hand; False when it's void and must be let go."""
+        if not self._admitting or chunk.epoch != self.epoch or self._failure is not None:
+            return False
+        self._in_hand += 1
+        self._nothing_in_hand.clear()
+        return True
+
+    def end(self, chunk: Chunk, *, done: bool) -> None:
+        """Tell that the agent has let a chunk go; when it's done its offsets may be committed."""
+        self._in_hand -= 1
+        if not self._in_hand:
+            self._nothing_in_hand.set()
+        if not done or chunk.epoch != self.epoch:
+            return
+        if self._done.get(chunk.tp) != chunk.follows:
+            raise EngineError(
+                f"{chunk.tp.topic}[{chunk.tp.partition}]: a chunk following offset {chunk.follows} is done "
+                f"although the last one done ends at {self._done.get(chunk.tp)}"
+            )
+        self._done[chunk.tp] = chunk.next_offset
+
+    def fail(self, reason: BaseException) -> None:
+        """Stop taking in work and stop committing, for good; the worker sees it and exits."""
+        if self._failure is None:
+            self._failure = reason
+            self._admitting = False
+            self.app.failed(reason)
+
+    # -- flush and commit ---------------------------------------------------------------------------------
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002
+        """Flush and commit all that is done. One at a time; who comes second flushes what is left then."""
+        async with self._flushing:
+            if self._failure is not None:
+                return False
+            try:
+                return await self._flush()
+            except Exception as reason:
+                self.fail(reason)
+                return False
+
+    async def _flush(self) -> bool:
+        # All of this is taken at one moment: chunks done by now, and the state that they led to. States may
+        # be newer than the offsets, never older: an event that is read again finds itself in the state.
+        offsets = {
+            tp: offset
+            for tp, offset in self._done.items()
+            if offset is not None and offset != self._committed.get(tp)
+        }
+        tables = self.app.write_behind_tables
+        outlet = self.app.outlet
+        if not offsets and not outlet.pending and not any(table.dirty for table in tables):
+            self._report_lag()
+            return False
+        if not self._is_member():
+            return False
+        changes = [(table, table.capture()) for table in tables]
+        steps = _Steps(self.app.observer)
+        await outlet.drain()
+        steps.done("outlet")
+        if not self._is_member():  # the broker may have kept us waiting
+            for table, captured in changes:
+                table.restore(captured)
+            return False
+        for table, captured in changes:
+            table.write_changelog(captured, outlet)
+        await outlet.drain({table.changelog_topic_name for table in tables})
+        steps.done("changelog")
+        for table, captured in changes:
+            table.write_store(captured, outlet)
+        steps.done("store")
+        if offsets:
+            await self._commit_done(offsets)
+        steps.done("commit")
+        self.app.observer.flushed_keys(sum(len(captured) for _, captured in changes))
+        self._report_lag()
+        return True
+
+    async def _commit_done(self, offsets: dict[TP, int]) -> None:
+        try:
+            await self._thread.commit_offsets(offsets)
+        except CommitFailedError:
+            # The group has moved on; whoever has the partitions now does this work again.
+            log.warning("commit.refused", partitions=len(offsets))
+            return
+        self._committed.update(offsets)
+        self.app.observer.committed()
+
+    def _is_member(self) -> bool:
+        """Tell whether the group still counts on us, as far as we can know.
+
+        While it may not, a successor may be at work and nothing may be written. Either a heartbeat is
+        answered again, or a rebalance makes the work void. Raises EngineError when neither happens for as
+        long as an unreachable broker is tried.
+        """
+        confirmed_at = self._thread.membership_confirmed_at
+        if confirmed_at is None:
+            return False
+        age_seconds = membership_clock() - confirmed_at
+        if age_seconds > self.app.options.broker_timeout_seconds:
+            raise EngineError(
+                f"no broker has confirmed this worker's membership for {age_seconds:.0f} seconds"
+            )
+        if age_seconds > self.app.options.session_timeout_seconds:
+            log.warning("flush.postponed", reason="membership unconfirmed", seconds=round(age_seconds, 1))
+            return False
+        return True
+
+    def _report_lag(self) -> None:
+        assigned = self._thread.assignment()
+        for tp, done in self._done.items():
+            end = self._thread.highwater(tp) if tp in assigned else None
+            if end is not None:
+                self.app.observer.lag(tp.topic, tp.partition, max(0, end - (done or 0)))
+
+    async def on_task_error(self, exc: BaseException) -> None:
+        """Do nothing: Faust would commit here, whatever the error was."""
+
+    # -- rebalance and stop -------------------------------------------------------------------------------
+
+    async def wait_empty(self) -> None:
+        """Let agents finish the chunks in hand, take no new ones, flush and commit."""
+        self._admitting = False
+        if self._failure is not None:
+            return
+        try:
+            await asyncio.wait_for(self._nothing_in_hand.wait(), self.app.options.drain_timeout_seconds)
+        except TimeoutError:
+            self.fail(
+                EngineError(
+                    f"an agent has had a chunk in hand for {self.app.options.drain_timeout_seconds:g} seconds"
+                )
+            )
+            return
+        await self.commit()
+
+    async def commit_and_end_transactions(self) -> None:
+        """Commit, waiting for a commit that is under way; Faust would return without."""
+        await self.commit()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Finish, flush, commit, and only then forget; Faust forgets first."""
+        await self._on_partitions_revoked(revoked)
+        async with self._flushing:
+            self._forget()
+        self._paused_partitions.difference_update(revoked)
+        self._get_active_partitions().difference_update(revoked)
+
+    def _forget(self) -> None:
+        self.epoch += 1
+        self._admitting = False
+        self._positioned = False
+        for tp in self._done:
+            self.app.observer.released(tp.topic, tp.partition)
+        for offsets in (self._done, self._fetched, self._committed):
+            offsets.clear()
+        self._read_offset.clear()
+        for table in self.app.write_behind_tables:
+            table.forget()
+
+    async def perform_seek(self) -> None:
+        """Go back to the committed offsets. What was fetched before is void."""
+        self._admitting = False
+        # A fetch under way could hand out what it gets after the seek, and nobody would want it.
+        await self._no_fetch_under_way.wait()
+        async with self._flushing:
+            self._forget()
+        streams = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
+        committed = await self._thread.seek_streams(streams)
+        for offsets in (self._done, self._fetched, self._committed):
+            offsets.update(committed)
+        self._positioned = True
+
+    def resume_flow(self) -> None:
+        """Let data in: changelogs always, streams once they stand at their committed offsets."""
+        self._admitting = self._positioned and self._failure is None
+        super().resume_flow()
+
+
+class _Steps:
+    """Times the steps of a flush, each from the end of the one before."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._started = time.perf_counter()
+
+    def done(self, step: str) -> None:
+        now = time.perf_counter()
+        self._observer.flush_step(step, now - self._started)
+        self._started = now
+
+
+class ChunkTransport(driver.Transport):
+    """Faust's Kafka transport with our consumer."""
+
+    Consumer: ClassVar[type[ChunkConsumer]] = ChunkConsumer

@@ -1,0 +1,272 @@
+"""The outlet: derived records leave through one idempotent producer, and every delivery is waited for.
+
+Faust's own producer buffer gives up after 0.1 s and commits whether or not deliveries failed, so nothing
+that must not be lost goes through it. Here `send` only queues, into batches that are filled by hand
+(aiokafka's `send()` makes a future per message, a batch makes one), and `drain` returns when the broker
+has acknowledged all of them.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
+from faust.types import TP
+
+MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
+BATCH_BYTES: Final = 512 * 1024
+#: Room in a batch beside keys, values and headers: the batch's own header and each record's lengths.
+_RECORD_OVERHEAD: Final = 64
+_RETRY_SECONDS: Final = 0.5
+_NO_HEADERS: Final[list[tuple[str, bytes]]] = []
+
+
+class DeliveryError(Exception):
+    """A record could not be delivered: refused for good, or not acknowledged in time."""
+
+
+class _Batch:
+    """Records of one partition on their way; `delivered` ends when the broker has acknowledged them."""
+
+    __slots__ = ("builder", "bytes", "delivered", "topic")
+
+    def __init__(self, topic: str, builder: Any, delivered: "asyncio.Future[None]") -> None:
+        self.topic = topic
+        self.builder = builder
+        self.bytes = 0
+        self.delivered = delivered
+
+
+class _Lane:
+    """One partition's way out: the batch being filled and those that wait for their turn."""
+
+    __slots__ = ("closed", "filling", "last_offset", "pump", "tp")
+
+    def __init__(self, tp: TP) -> None:
+        self.tp = tp
+        self.filling: _Batch | None = None
+        self.closed: deque[_Batch] = deque()
+        self.pump: asyncio.Task[None] | None = None
+        self.last_offset: int | None = None
+
+
+class Outlet:
+    """Queues records without waiting, delivers them in order per partition, and tells when all arrived.
+
+    `partitions` gives each topic's number of partitions (records are placed as Java's default partitioner
+    does unless a partition is named). What is queued and unacknowledged is bounded by `max_pending_bytes`
+    as long as senders call `room` between their pieces of work.
+    """
+
+    def __init__(
+        self,
+        client_options: Mapping[str, Any],
+        partitions: Mapping[str, int],
+        *,
+        linger_seconds: float = 0.005,
+        compression: str | None = "zstd",
+        delivery_timeout_seconds: float = 120.0,
+        max_pending_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
+        self._client_options = dict(client_options)
+        self._partitions = dict(partitions)
+        self._linger_seconds = linger_seconds
+        self._compression = compression
+        self._delivery_timeout_seconds = delivery_timeout_seconds
+        self._max_pending_bytes = max_pending_bytes
+        self._lanes: dict[TP, _Lane] = {}
+        self._filling: set[_Lane] = set()
+        self._unacknowledged: set[_Batch] = set()
+        self._pending_bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._linger: asyncio.TimerHandle | None = None
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect. Raises aiokafka's errors when no broker answers."""
+        self._producer = AIOKafkaProducer(
+            **self._client_options,
+            acks="all",
+            enable_idempotence=True,
+            compression_type=self._compression,
+            max_request_size=MAX_REQUEST_BYTES,
+            max_batch_size=BATCH_BYTES,
+            # Batches linger here, not there: aiokafka would wait a second time.
+            linger_ms=0,
+            # How long one produce request waits for its answer; an idempotent producer then asks again.
+            request_timeout_ms=min(30_000, int(self._delivery_timeout_seconds * 1000)),
+        )
+        await self._producer.start()
+
+    async def stop(self, *, timeout_seconds: float = 10.0) -> None:
+        """Disconnect. What is unacknowledged then was not drained and is given up."""
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        for lane in self._lanes.values():
+            if lane.pump is not None:
+                lane.pump.cancel()
+        for batch in self._unacknowledged:
+            if not batch.delivered.cancel():
+                batch.delivered.exception()  # said to whoever drained; asyncio need not say it again
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            try:
+                # An unreachable broker would let aiokafka flush for ever.
+                await asyncio.wait_for(producer.stop(), timeout_seconds)
+            except (TimeoutError, KafkaError):
+                await producer.client.close()
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]] = _NO_HEADERS,
+        *,
+        partition: int | None = None,
+    ) -> None:
+        """Queue one record. Never waits; call `room` after a piece of work."""
+        if partition is None:
+            partition = self.partition_for(topic, key)
+        tp = TP(topic, partition)
+        lane = self._lanes.get(tp)
+        if lane is None:
+            lane = self._lanes[tp] = _Lane(tp)
+        batch = lane.filling
+        if batch is None:
+            batch = self._open(lane)
+        if batch.builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
+            self._close(lane)
+            batch = self._open(lane)
+            # A new batch takes any first record, however large.
+            batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
+        size = _RECORD_OVERHEAD + (len(value) if value is not None else 0)
+        batch.bytes += size
+        self._pending_bytes += size
+        if self._pending_bytes > self._max_pending_bytes:
+            self._room.clear()
+
+    def partition_for(self, topic: str, key: bytes | None) -> int:
+        """Return where Java's default partitioner puts this key."""
+        return int(murmur2(key or b"") & 0x7FFFFFFF) % self._partitions[topic]
+
+    async def room(self) -> None:
+        """Wait while too much is unacknowledged: back-pressure for whoever takes in more work."""
+        if not self._room.is_set():
+            await self._room.wait()
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything is queued or not yet acknowledged."""
+        return bool(self._unacknowledged)
+
+    def last_offset(self, tp: TP) -> int | None:
+        """Return the offset of the newest acknowledged record that went to a partition from here."""
+        lane = self._lanes.get(tp)
+        return lane.last_offset if lane is not None else None
+
+    async def drain(self, topics: Collection[str] | None = None) -> None:
+        """Return when everything queued so far (for these topics) is acknowledged.
+
+        Raises DeliveryError when the broker refused a record for good, or when it takes longer than the
+        delivery timeout.
+        """
+        for lane in [lane for lane in self._filling if topics is None or lane.tp.topic in topics]:
+            self._close(lane)
+        waiting = [
+            batch.delivered for batch in self._unacknowledged if topics is None or batch.topic in topics
+        ]
+        if not waiting:
+            return
+        done, late = await asyncio.wait(
+            waiting, timeout=self._delivery_timeout_seconds, return_when=asyncio.FIRST_EXCEPTION
+        )
+        for delivered in done:
+            delivered.result()
+        if late:
+            raise DeliveryError(
+                f"{len(late)} batches were not acknowledged within {self._delivery_timeout_seconds:g} seconds"
+            )
+
+    def _open(self, lane: _Lane) -> _Batch:
+        if self._producer is None:
+            raise RuntimeError("the outlet is not started")
+        loop = asyncio.get_running_loop()
+        batch = lane.filling = _Batch(lane.tp.topic, self._producer.create_batch(), loop.create_future())
+        self._filling.add(lane)
+        self._unacknowledged.add(batch)
+        if self._linger is None:
+            self._linger = loop.call_later(self._linger_seconds, self._linger_over)
+        return batch
+
+    def _linger_over(self) -> None:
+        self._linger = None
+        for lane in list(self._filling):
+            self._close(lane)
+
+    def _close(self, lane: _Lane) -> None:
+        batch = lane.filling
+        if batch is None:
+            return
+        lane.filling = None
+        self._filling.discard(lane)
+        batch.builder.close()
+        lane.closed.append(batch)
+        if lane.pump is None:
+            lane.pump = asyncio.get_running_loop().create_task(self._pump(lane))
+
+    async def _pump(self, lane: _Lane) -> None:
+        """Hand a lane's batches to the producer, one after the other."""
+        producer = self._producer
+        while lane.closed and producer is not None:
+            batch = lane.closed.popleft()
+            try:
+                sent = await producer.send_batch(batch.builder, lane.tp.topic, partition=lane.tp.partition)
+            except KafkaError as error:
+                if error.retriable:
+                    # Say, the topic is not there for now. Whoever drains bounds how long this goes on.
+                    lane.closed.appendleft(batch)
+                    await asyncio.sleep(_RETRY_SECONDS)
+                else:
+                    self._failed(batch, error)
+                continue
+            sent.add_done_callback(lambda sent, batch=batch: self._acknowledged(lane, batch, sent))
+        lane.pump = None
+
+    def _acknowledged(self, lane: _Lane, batch: _Batch, sent: "asyncio.Future[Any]") -> None:
+        if batch.delivered.done():  # given up by `stop`
+            if not sent.cancelled():
+                sent.exception()
+            return
+        if sent.cancelled():
+            self._failed(batch, KafkaError("the producer was stopped"))
+            return
+        error = sent.exception()
+        if error is not None:
+            self._failed(batch, error)
+            return
+        metadata = sent.result()
+        if metadata is not None:  # None: the batch was empty
+            # The batch's first offset; -1 where a retry found its own success.
+            last_offset = metadata.offset + batch.builder.record_count() - 1
+            lane.last_offset = max(lane.last_offset or 0, last_offset)
+        self._unacknowledged.discard(batch)
+        self._pending_bytes -= batch.bytes
+        if self._pending_bytes <= self._max_pending_bytes:
+            self._room.set()
+        batch.delivered.set_result(None)
+
+    def _failed(self, batch: _Batch, error: BaseException) -> None:
+        # It stays among the unacknowledged: every later drain fails too, so that nothing is committed
+        # past it; and intake is let go to see the failure.
+        if not batch.delivered.done():
+            refusal = DeliveryError(f"topic {batch.topic} refused a batch for good: {type(error).__name__}")
+            refusal.__cause__ = error
+            batch.delivered.set_exception(refusal)
+            batch.delivered.exception()
+        self._room.set()

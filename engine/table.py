@@ -1,0 +1,273 @@
+"""The write-behind table: a changed key costs one changelog row per flush, not one per event.
+
+Faust's table encodes every change twice, queues a changelog row and a RocksDB put for each, and can commit
+an offset before the changelog row it depends on has been delivered. Here a change only replaces a decoded
+value in a bounded cache; a flush writes each changed key's newest value first to the changelog (acknowledged)
+and then to RocksDB, together with its changelog offset, in one batch. This is Kafka Streams' record cache.
+
+What Faust keeps: the changelog topic's place in the assignment, recovery and standby copies, and the opening
+and closing of one RocksDB per partition. Changelogs arrive in chunks too.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+import faust
+import rocksdict
+from faust.types import TP
+
+from engine.chunks import Chunk, PassThrough
+from engine.outlet import Outlet
+
+V = TypeVar("V")
+
+#: For each partition's database. (Faust's default is 2 GiB of block cache and three write buffers of 64 MiB.)
+ROCKSDB_OPTIONS: Final = {
+    "driver": "rocksdict",
+    "block_cache_size": 16 * 1024 * 1024,
+    "write_buffer_size": 8 * 1024 * 1024,
+    "max_write_buffer_number": 2,
+    "max_open_files": 200,
+    "bloom_filter_size": 10,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableCodec(Generic[V]):
+    """How a table's values become bytes and back; `decode` raises ValueError on what it can't read."""
+
+    encode: Callable[[V], bytes]
+    decode: Callable[[bytes], V]
+
+
+class Cell(Generic[V]):
+    """One key's place in the cache.
+
+    `value` is the newest, `stored` what the changelog and the store have; the same object when nothing
+    changed since. `notes` is the owner's and ends when all of the cell is written.
+    """
+
+    __slots__ = ("notes", "stored", "value")
+
+    def __init__(self, stored: V | None) -> None:
+        self.value = stored
+        self.stored = stored
+        self.notes: dict[str, str] = {}
+
+
+class PartitionCache(Generic[V]):
+    """The cells of one partition: newest use last; changed ones are kept until they are written."""
+
+    __slots__ = ("_cells", "_load", "_max_clean", "dirty")
+
+    def __init__(self, load: Callable[[bytes], V | None], max_cells: int) -> None:
+        self._cells: OrderedDict[bytes, Cell[V]] = OrderedDict()
+        self._load = load
+        self._max_clean = max_cells
+        self.dirty: dict[bytes, Cell[V]] = {}
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def cell(self, key: bytes) -> Cell[V]:
+        """Return the key's cell, read from the store when it isn't cached."""
+        cell = self._cells.get(key)
+        if cell is None:
+            cell = self._cells[key] = Cell(self._load(key))
+        else:
+            self._cells.move_to_end(key)
+        return cell
+
+    def change(self, key: bytes, cell: Cell[V], value: V) -> None:
+        """Give a key a new value; it's written with the next flush."""
+        cell.value = value
+        self.dirty[key] = cell
+
+    def trim(self) -> None:
+        """Forget the cells used longest ago that need no writing, down to the limit."""
+        excess = len(self._cells) - self._max_clean
+        if excess <= 0:
+            return
+        for key in [
+            key for key, cell in self._first(excess) if cell.value is cell.stored and key not in self.dirty
+        ]:
+            del self._cells[key]
+
+    def _first(self, count: int) -> Iterable[tuple[bytes, Cell[V]]]:
+        cells = iter(self._cells.items())
+        return (next(cells) for _ in range(count))
+
+
+class Change(NamedTuple, Generic[V]):
+    """What a flush writes of one key."""
+
+    partition: int
+    key: bytes
+    cell: Cell[V]
+    value: V
+    encoded: bytes
+
+
+class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
+    """A Faust table driven by cells instead of items.
+
+    Partition numbers are those of the source topic, whose number of partitions the changelog has too.
+    """
+
+    def __init__(
+        self,
+        app: faust.App,
+        *,
+        name: str,
+        partitions: int,
+        codec: TableCodec[V],
+        max_cells: int,
+        on_capture: Callable[[bytes, Cell[V]], None],
+    ) -> None:
+        super().__init__(
+            app,
+            name=name,
+            partitions=partitions,
+            key_type=bytes,
+            value_type=bytes,
+            schema=PassThrough(),
+            store="rocksdb://",
+            options=ROCKSDB_OPTIONS,
+            # Counted in chunks here. (1 is Faust's mark for a table that is never done recovering.)
+            recovery_buffer_size=2,
+        )
+        self._codec = codec
+        # `max_cells` is for the worker, however many partitions it has.
+        self._cells_per_partition = max(1, max_cells // partitions)
+        self._on_capture = on_capture
+        self._caches: dict[int, PartitionCache[V]] = {}
+
+    # -- for agents ---------------------------------------------------------------------------------------
+
+    def partition(self, partition: int) -> PartitionCache[V]:
+        """Return the cache of a partition that this worker has been assigned."""
+        cache = self._caches.get(partition)
+        if cache is None:
+            cache = self._caches[partition] = PartitionCache(
+                lambda key: self._read(partition, key), self._cells_per_partition
+            )
+        return cache
+
+    def _read(self, partition: int, key: bytes) -> V | None:
+        value = self._database(partition).get(key)
+        return None if value is None else self._codec.decode(value)
+
+    def _database(self, partition: int) -> Any:
+        store: Any = self.data  # Faust's RocksDB store; its base class doesn't know databases
+        return store._db_for_partition(partition)
+
+    # -- for the flush ------------------------------------------------------------------------------------
+
+    @property
+    def dirty(self) -> bool:
+        """Whether any key waits to be written."""
+        return any(cache.dirty for cache in self._caches.values())
+
+    def capture(self) -> list[Change[V]]:
+        """Take what has changed since the last capture; the owner queues what follows from it."""
+        changes: list[Change[V]] = []
+        encode = self._codec.encode
+        for partition, cache in self._caches.items():
+            captured, cache.dirty = cache.dirty, {}
+            for key, cell in captured.items():
+                value = cell.value
+                if value is None:
+                    raise RuntimeError("a changed cell has a value")
+                self._on_capture(key, cell)
+                changes.append(Change(partition, key, cell, value, encode(value)))
+        return changes
+
+    def restore(self, changes: Iterable[Change[V]]) -> None:
+        """Take a capture back: nothing of it was written, all of it still has to be."""
+        for change in changes:
+            cache = self._caches.get(change.partition)
+            if cache is not None:
+                cache.dirty.setdefault(change.key, change.cell)
+
+    def write_changelog(self, changes: Iterable[Change[V]], outlet: Outlet) -> None:
+        """Queue the captured values for the changelog."""
+        topic = self.changelog_topic_name
+        for change in changes:
+            outlet.send(topic, change.key, change.encoded, partition=change.partition)
+
+    def write_store(self, changes: Iterable[Change[V]], outlet: Outlet) -> None:
+        """Write the captured values, acknowledged by the changelog, to RocksDB with their offset."""
+        writes = _Writes()
+        for change in changes:
+            writes.of(change.partition).put(change.key, change.encoded)
+            cell = change.cell
+            cell.stored = change.value
+            if cell.value is change.value:
+                cell.notes = {}
+        for partition in writes.partitions:
+            offset = outlet.last_offset(TP(self.changelog_topic_name, partition))
+            if offset is None:
+                raise RuntimeError("the changelog is acknowledged before the store is written")
+            self._write(partition, writes, offset)
+            if partition in self._caches:
+                self._caches[partition].trim()
+
+    def _write(self, partition: int, writes: "_Writes", offset: int) -> None:
+        store: Any = self.data
+        write = writes.of(partition)
+        write.put(store.offset_key, str(offset).encode())
+        self._database(partition).write(write)
+
+    def forget(self) -> None:
+        """Drop all cells: partitions are being given up, or their work is void."""
+        self._caches.clear()
+
+    @property
+    def changelog_topic_name(self) -> str:
+        """The changelog's name, as Faust gives it."""
+        return str(self._changelog_topic_name())
+
+    def estimated_keys(self) -> int:
+        """Return RocksDB's estimate of the keys in this worker's partitions, standby copies included."""
+        store: Any = self.data
+        estimates = (db.property_int_value("rocksdb.estimate-num-keys") for db in list(store._dbs.values()))
+        return sum(estimate or 0 for estimate in estimates)
+
+    # -- for Faust's recovery -----------------------------------------------------------------------------
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Write recovered chunks to RocksDB, each partition with its offset in one batch."""
+        writes = _Writes()
+        offsets: dict[int, int] = {}
+        for event in batch:
+            chunk: Chunk = event.value
+            write = writes.of(chunk.tp.partition)
+            for record in chunk.records:
+                if record.key is None:
+                    continue  # no changelog row of ours: those all have keys
+                if record.value is None:
+                    write.delete(record.key)
+                else:
+                    write.put(record.key, record.value)
+            offsets[chunk.tp.partition] = chunk.records[-1].offset
+        for partition, offset in offsets.items():
+            self._write(partition, writes, offset)
+
+
+class _Writes:
+    """One RocksDB write batch per partition."""
+
+    def __init__(self) -> None:
+        self._batches: dict[int, rocksdict.WriteBatch] = {}
+
+    @property
+    def partitions(self) -> list[int]:
+        return list(self._batches)
+
+    def of(self, partition: int) -> rocksdict.WriteBatch:
+        batch = self._batches.get(partition)
+        if batch is None:
+            batch = self._batches[partition] = rocksdict.WriteBatch(raw_mode=True)
+        return batch
