@@ -5,6 +5,7 @@ conftest.py.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -19,7 +20,9 @@ LIBRARIES = ROOT / "target" / "kafka-libs"
 STAMP = ROOT / "target" / "kafka-libs.stamp"
 POM = ROOT / "pom.xml"
 
-_FORMAT_TIMEOUT_SECONDS = 60.0
+_JAVA_AT_LEAST = 17
+_JAVA_HINT = "Java 17 or newer (on Debian: apt-get install openjdk-17-jre-headless maven)"
+_TOOL_TIMEOUT_SECONDS = 60.0
 _CLUSTER_ID = "gradewatchtestscluster"  # 22 characters of URL-safe base64, as Kafka wants it
 _STARTED = b"Kafka Server started"  # the broker's own line once it is unfenced and serves its listeners
 
@@ -54,7 +57,10 @@ def missing_requirement() -> str | None:
     """Say what is missing on this machine to start Kafka and how to get it; None when all is there."""
     java = find_java()
     if java is None:
-        return "Apache Kafka needs Java 17 (on Debian: apt-get install openjdk-17-jre-headless maven)"
+        return f"Apache Kafka needs {_JAVA_HINT}; found none"
+    version = _java_version(java)
+    if version < _JAVA_AT_LEAST:
+        return f"Apache Kafka needs {_JAVA_HINT}; {java} is version {version}"
     if not STAMP.exists() or STAMP.stat().st_mtime < POM.stat().st_mtime:
         return "Apache Kafka's jars aren't there yet or are older than pom.xml (run: make kafka-jars)"
     return None
@@ -66,6 +72,13 @@ def find_java() -> str | None:
     if home:
         return shutil.which("java", path=str(Path(home) / "bin"))
     return shutil.which("java")
+
+
+def _java_version(java: str) -> int:
+    """Ask Java for its feature release: 17 of `version "17.0.15"`, 8 of `version "1.8.0_372"`; 0 when unclear."""
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=_TOOL_TIMEOUT_SECONDS)
+    match = re.search(r'version "(?:1\.)?(\d+)', told.stderr)
+    return int(match.group(1)) if match else 0
 
 
 class KafkaBroker:
@@ -195,7 +208,7 @@ class KafkaBroker:
             *("--cluster-id", _CLUSTER_ID, "--config", str(configuration)),
             *self._format_options,
         )
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_SECONDS)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=_TOOL_TIMEOUT_SECONDS)
         if done.returncode != 0:
             raise KafkaError(f"formatting Kafka's storage failed:\n{done.stdout}{done.stderr}")
 

@@ -10,6 +10,7 @@ from tests import kafka as kafka_module
 from tests.clients import consume, create_topic, produce
 from tests.kafka import KafkaBroker, KafkaError, missing_requirement
 
+_JAVA = "Java 17 or newer (on Debian: apt-get install openjdk-17-jre-headless maven)"
 VALUES = [f"value {n} ".encode() * 20 for n in range(200)]
 
 
@@ -86,16 +87,20 @@ def test_a_broker_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 def test_what_is_missing_is_named_with_the_way_to_get_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    assert "openjdk-17-jre-headless" in (missing_requirement() or "")
-
-    (tmp_path / "bin").mkdir()
     java = tmp_path / "bin" / "java"
-    java.touch(mode=0o755)
-    monkeypatch.setattr(kafka_module, "STAMP", tmp_path / "absent")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setattr(kafka_module, "STAMP", tmp_path / "stamp")
+    assert missing_requirement() == f"Apache Kafka needs {_JAVA}; found none"
+
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_372\"' >&2\n")
+    java.chmod(0o755)
+    assert missing_requirement() == f"Apache Kafka needs {_JAVA}; {java} is version 8"
+
+    java.write_text("#!/bin/sh\necho 'openjdk version \"17.0.15\" 2025-04-15' >&2\n")
     assert "make kafka-jars" in (missing_requirement() or "")
 
-    monkeypatch.setattr(kafka_module, "STAMP", java)
+    (tmp_path / "stamp").touch()
     assert missing_requirement() is None
 
 

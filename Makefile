@@ -1,0 +1,58 @@
+# `make` lists the targets. PYTHON=… chooses the Python (3.11 or newer) that makes .venv; ARGS=… goes to the
+# program that the target runs: make demo ARGS=--help, make test ARGS='tests/models -x'.
+
+MAKEFLAGS += --no-print-directory
+export PYTHON
+JARS := target/kafka-libs.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## See it work: an embedded broker, a synthetic semester, its alerts (about a minute)
+	@scripts/environment demo
+	@.venv/bin/gradewatch demo $(ARGS)
+
+.PHONY: test
+test: ## Run all tests; those on Apache Kafka need Java 17 and Maven
+	@scripts/environment dev
+	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
+	    $(MAKE) --silent $(JARS); \
+	elif [ ! -e $(JARS) ]; then \
+	    echo "Java 17 or Maven isn't installed: the tests on Apache Kafka (marker kafka) are skipped"; \
+	    echo "(on Debian: apt-get install openjdk-17-jre-headless maven)"; \
+	fi
+	@.venv/bin/python -m pytest $(if $(ARGS),$(ARGS),--cov --cov-report=term-missing:skip-covered)
+
+.PHONY: check
+check: ## Check format, lint, types and who imports whom
+	@scripts/environment dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+.PHONY: format
+format: ## Format the code and mend what the linter can
+	@scripts/environment dev
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+.PHONY: kafka-jars
+kafka-jars: $(JARS) ## Fetch the jars of Apache Kafka for the tests (once, 45 MB)
+
+$(JARS): pom.xml
+	@command -v java >/dev/null && command -v mvn >/dev/null || \
+	    { echo "needs Java 17 and Maven (on Debian: apt-get install openjdk-17-jre-headless maven)" >&2; exit 1; }
+	@echo "Fetching the jars of Apache Kafka into target/kafka-libs ..."
+	@rm -rf target/kafka-libs
+	@mvn --quiet --batch-mode package
+	@touch $@
+
+.PHONY: clean
+clean: ## Remove everything that these targets made
+	rm -rf .venv target build ./*.egg-info .coverage .coverage.* htmlcov gradewatch-demo
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
