@@ -75,7 +75,7 @@ def find_java() -> str | None:
 
 
 def _java_version(java: str) -> int:
-    """Ask Java for its feature release: 17 of `version "17.0.15"`, 8 of `version "1.8.0_372"`; 0 when unclear."""
+    """Ask Java for its feature release: 17 of "17.0.15", 8 of "1.8.0_372"; 0 when it can't be told."""
     told = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=_TOOL_TIMEOUT_SECONDS)
     match = re.search(r'version "(?:1\.)?(\d+)', told.stderr)
     return int(match.group(1)) if match else 0
