@@ -30,6 +30,7 @@ from models.times import canonical_time, epoch_ms
 LOCAL_IDS: Final = 10**13
 """Global id = shard * LOCAL_IDS + local id, in all of Canvas."""
 
+MIN_GLOBAL_ID_DIGITS: Final = len(str(LOCAL_IDS))
 MAX_ID_DIGITS: Final = 19
 MAX_TEXT_CHARACTERS: Final = 255
 """Longest `root_account_uuid`, and longest `job_id`."""
@@ -205,9 +206,9 @@ def _read_body(
             "actor_id": _lenient_id(metadata.get("user_id"), shard),
             "job_id": _job_of(metadata),
         }
-        for field, take in _OWN_FIELDS[record_type]:
+        for field, good_type, take in _OWN_FIELDS[record_type]:
             given = body.get(field)
-            fields[field] = None if given is None else take(given, shard)
+            fields[field] = given if given is None or type(given) is good_type else take(given, shard)
     except _WrongError as wrong:
         return Rejected(Reason.INVALID_BODY, f"body.{field}: {wrong}", name)
     if user_id is None:
@@ -247,8 +248,8 @@ def _job_of(metadata: _Object) -> str | None:
     return job_id if type(job_id) is str and 0 < len(job_id) <= MAX_TEXT_CHARACTERS else None
 
 
-# How the value of a field is read, by the field's type: each takes what is not null and the event's shard,
-# and returns what the record holds.
+# How the value of a field is read, by the field's type. Each takes the value and the event's shard and
+# returns what the record holds. Floats and booleans are good as they are and do not come here.
 
 
 def _optional_id(value: object, shard: int | None) -> str | None:
@@ -258,10 +259,10 @@ def _optional_id(value: object, shard: int | None) -> str | None:
         value = str(value)  # a sign is refused below
     if type(value) is not str or len(value) > MAX_ID_DIGITS or not (value.isascii() and value.isdigit()):
         raise _WrongError(f"not an id of 1 to {MAX_ID_DIGITS} digits")
-    if shard is not None and len(value) >= len(str(LOCAL_IDS)):
-        canvas_id = int(value)
-        if canvas_id // LOCAL_IDS == shard:
-            return str(canvas_id % LOCAL_IDS)
+    if shard is not None and len(value) >= MIN_GLOBAL_ID_DIGITS:
+        id_shard, local_id = divmod(int(value), LOCAL_IDS)
+        if id_shard == shard:
+            return str(local_id)
     return value
 
 
@@ -276,8 +277,6 @@ _number_text = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?
 
 
 def _number(value: object, _shard: int | None) -> float:
-    if type(value) is float:
-        return value
     if type(value) is int:
         return float(value)
     if type(value) is str and _number_text(value):
@@ -294,9 +293,7 @@ def _text(value: object, _shard: int | None) -> str | None:
     raise _WrongError("not a text")
 
 
-def _flag(value: object, _shard: int | None) -> bool:
-    if type(value) is bool:
-        return value
+def _flag(_value: object, _shard: int | None) -> bool:
     raise _WrongError("not true or false")
 
 
@@ -307,27 +304,28 @@ def _time(value: object, _shard: int | None) -> str:
     return time
 
 
-_Reader: TypeAlias = Callable[[object, int | None], str | float | bool | None]
+_Reader: TypeAlias = tuple[type | None, Callable[[object, int | None], str | float | bool | None]]
 
 _READERS: Mapping[object, _Reader] = {
-    Id: _optional_id,
-    Score: _number,
-    Time: _time,
-    str: _text,
-    bool: _flag,
+    Id: (None, _optional_id),
+    Score: (float, _number),
+    Time: (None, _time),
+    str: (None, _text),
+    bool: (bool, _flag),
 }
+"""By a field's declared type: the type of which every value is good as it is, and the reader of others."""
 
 
 def _reader_of(hint: object) -> _Reader:
     return _READERS[hint] if hint in _READERS else _READERS[get_args(hint)[0]]  # the latter for `X | None`
 
 
-_OWN_FIELDS: Mapping[type[GradeRecord], tuple[tuple[str, _Reader], ...]] = {
+_OWN_FIELDS = {
     record_type: tuple(
-        (field, _reader_of(hint))
+        (field, *_reader_of(hint))
         for field, hint in get_type_hints(record_type, include_extras=True).items()
         if field in record_type.model_fields and field not in GradeRecordBase.model_fields
     )
     for record_type in (*RECORD_TYPES.values(), MisnamedGradeOverride)
 }
-"""Each type's own fields, in order, and the reader that their declared type asks for."""
+"""Each type's own fields, in order, with their readers."""

@@ -92,7 +92,7 @@ class GradeRecordBase(BaseModel):
         fields["event_id"] = event_id(cls, fields)
         record = cls.__new__(cls)
         _set(record, "__dict__", fields)
-        _set(record, "__pydantic_fields_set__", set(fields))
+        _set(record, "__pydantic_fields_set__", _field_names[cls].copy())
         _set(record, "__pydantic_extra__", None)
         _set(record, "__pydantic_private__", None)
         return record
@@ -280,6 +280,7 @@ _identity_of: Mapping[type[GradeRecordBase], Callable[[Mapping[str, Any]], objec
     record_type: itemgetter(*GradeRecordBase.COMMON_IDENTITY, *record_type.OWN_IDENTITY)
     for record_type in (*RECORD_TYPES.values(), MisnamedGradeOverride)
 }
+_field_names = {record_type: set(record_type.model_fields) for record_type in _identity_of}
 
 
 def event_id(record_type: type[GradeRecordBase], fields: Mapping[str, Any]) -> str:

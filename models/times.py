@@ -6,7 +6,8 @@ The canonical form, ``2026-11-22T10:15:30.123Z``, has a fixed width, so that tex
 import re
 from datetime import date, datetime, timedelta
 
-_EPOCH = datetime(1970, 1, 1)  # naive on purpose: everything here is UTC already  # noqa: DTZ001, RUF100
+_EPOCH = datetime(1970, 1, 1)  # naive on purpose: everything here is UTC already
+CANONICAL_LENGTH = len("2026-11-22T10:15:30.123Z")
 _RFC3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"[Tt ]"
@@ -26,18 +27,30 @@ def canonical_time(text: str) -> str | None:
     match = _RFC3339(text)
     if match is None:
         return None
+    if len(text) == CANONICAL_LENGTH and text[10] == "T" and text[-1] == "Z":  # as Canvas writes event times
+        return text if _is_day(text[:10]) else None
     day, clock, fraction, sign, hours, minutes = match.groups()
     milliseconds = f"{fraction:0<3.3}" if fraction else "000"
+    if not _is_day(day):
+        return None
+    if sign is None:
+        return f"{day}T{clock}.{milliseconds}Z"
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    local = datetime.fromisoformat(f"{day}T{clock}")
     try:
-        if sign is None:
-            date.fromisoformat(day)  # refuses what is no day, as the year 0 or a 30th of February
-            return f"{day}T{clock}.{milliseconds}Z"
-        offset = timedelta(hours=int(hours), minutes=int(minutes))
-        local = datetime.fromisoformat(f"{day}T{clock}")
         utc = local - offset if sign == "+" else local + offset
-    except (ValueError, OverflowError):
+    except OverflowError:
         return None
     return f"{utc.isoformat()}.{milliseconds}Z"
+
+
+def _is_day(day: str) -> bool:
+    """Whether the calendar has the day `YYYY-MM-DD`: no year 0, no 30th of February."""
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        return False
+    return True
 
 
 def epoch_ms(canonical: str) -> int:

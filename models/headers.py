@@ -1,0 +1,144 @@
+"""Message headers: CloudEvents 1.0 for what is derived, and for dead letters why they are.
+
+Headers are lists of name and bytes, in order, as Kafka keeps them. A dead letter's own headers stand first,
+unchanged; ours follow and can be taken off again.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeAlias
+
+from models.alerts import Alert
+from models.grades import Rejected
+from models.records import GradeRecord
+
+Headers: TypeAlias = list[tuple[str, bytes]]
+
+RAW_TIMESTAMP: Final = "gradewatch.raw_timestamp"
+"""On a grade record: the Kafka timestamp of its raw message, in milliseconds."""
+
+REASON: Final = "gradewatch.reason"
+DETAIL: Final = "gradewatch.detail"
+VERSION: Final = "gradewatch.version"
+FAILED_AT: Final = "gradewatch.failed_at"
+TRUNCATED: Final = "gradewatch.truncated"
+"""On a dead letter that had to be cut: the length of the whole value, in bytes."""
+
+EXCEPTION: Final = "__streams.errors.exception"
+MESSAGE: Final = "__streams.errors.message"
+STACKTRACE: Final = "__streams.errors.stacktrace"
+TOPIC: Final = "__streams.errors.topic"
+PARTITION: Final = "__streams.errors.partition"
+OFFSET: Final = "__streams.errors.offset"
+
+DEAD_LETTER_HEADERS: Final = (
+    *(REASON, DETAIL, VERSION, FAILED_AT, TRUNCATED),
+    *(EXCEPTION, MESSAGE, STACKTRACE, TOPIC, PARTITION, OFFSET),
+)
+REJECTED_EXCEPTION: Final = b"gradewatch.Rejected"
+"""Stands where Kafka Streams names the class of an exception; tools group dead letters by it."""
+
+MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+"""The largest message that the topic of dead letters takes."""
+RECORD_OVERHEAD_BYTES: Final = 4096
+"""Room for a message's lengths, its batch's header and the headers added here."""
+
+
+def record_headers(record: GradeRecord, raw_timestamp: int | None) -> Headers:
+    """Return the headers of a grade record; `raw_timestamp` in milliseconds, None or negative for none."""
+    headers = _cloud_event(
+        "gradewatch.grade-record.v1",
+        record.event_id,
+        record.root_account_uuid,
+        record.event_time,
+        record.key,
+    )
+    if raw_timestamp is not None and raw_timestamp >= 0:
+        headers.append((RAW_TIMESTAMP, b"%d" % raw_timestamp))
+    return headers
+
+
+def alert_headers(alert: Alert) -> Headers:
+    """Return the headers of an alert."""
+    return _cloud_event(
+        "gradewatch.alert.v1", alert.alert_id, alert.root_account_uuid, alert.event_time, alert.key
+    )
+
+
+def snapshot_headers(*, event_id: str, root_account_uuid: str, event_time: str, key: bytes) -> Headers:
+    """Return the headers of a snapshot, or its tombstone, from the event that led to it and its key."""
+    return _cloud_event("gradewatch.student-scores.v1", event_id, root_account_uuid, event_time, key)
+
+
+def _cloud_event(ce_type: str, ce_id: str, root_account_uuid: str, event_time: str, key: bytes) -> Headers:
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", ce_id.encode()),
+        ("ce_source", f"gradewatch/{root_account_uuid}".encode()),
+        ("ce_type", ce_type.encode()),
+        ("ce_time", event_time.encode()),
+        ("ce_subject", key),
+        ("content-type", b"application/json"),
+    ]
+
+
+def dead_letter_headers(
+    original: Iterable[tuple[str, bytes | None]],
+    rejected: Rejected,
+    *,
+    version: str,
+    failed_at: str,
+    topic: str,
+    partition: int,
+    offset: int,
+    whole_bytes: int | None = None,
+) -> list[tuple[str, bytes | None]]:
+    """Return the raw message's own headers, unchanged, and after them why and where it was rejected.
+
+    `failed_at` is a canonical time, `version` Gradewatch's own. `whole_bytes` is the length of the value
+    where only its beginning is kept. The six last are named and written, as text, as Kafka Streams does, so
+    that tools made for its dead letters read these too.
+    """
+    reason, detail = rejected.reason.encode(), rejected.detail.encode()
+    truncated = [] if whole_bytes is None else [(TRUNCATED, b"%d" % whole_bytes)]
+    return [
+        *original,
+        (REASON, reason),
+        (DETAIL, detail),
+        (VERSION, version.encode()),
+        (FAILED_AT, failed_at.encode()),
+        *truncated,
+        (EXCEPTION, REJECTED_EXCEPTION),
+        (MESSAGE, reason + b": " + detail),
+        (STACKTRACE, b""),
+        (TOPIC, topic.encode()),
+        (PARTITION, b"%d" % partition),
+        (OFFSET, b"%d" % offset),
+    ]
+
+
+def original_headers(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes | None]]:
+    """Return a dead letter's headers as they were on the raw message, for a replay.
+
+    Ours begin at the last reason: what has one of our names before it was on the raw message already.
+    """
+    begin = max((index for index, (name, _) in enumerate(headers) if name == REASON), default=len(headers))
+    return [*headers[:begin], *(h for h in headers[begin:] if h[0] not in DEAD_LETTER_HEADERS)]
+
+
+def cut_value(
+    value: bytes | None,
+    key: bytes | None,
+    original: Iterable[tuple[str, bytes | None]],
+    *,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+) -> tuple[bytes | None, int | None]:
+    """Return a dead letter's value, cut where the whole message would be too large.
+
+    The second is the length of the whole value when it was cut, else None. What the key and the message's
+    own headers take is left free, together with `RECORD_OVERHEAD_BYTES`.
+    """
+    if value is None:
+        return None, None
+    taken = sum(len(name.encode()) + len(content or b"") + 10 for name, content in original)
+    room = max(0, max_message_bytes - RECORD_OVERHEAD_BYTES - len(key or b"") - taken)
+    return (value, None) if len(value) <= room else (value[:room], len(value))
