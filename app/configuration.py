@@ -18,7 +18,8 @@ from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
-from app.settings import PREFIX, Settings, SettingsError, env_name
+from app.errors import SettingsError
+from app.settings import PREFIX, Settings, env_name
 
 KUBERNETES_SERVICE_LINK: Final = re.compile(r"GRADEWATCH_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)")
 """What Kubernetes puts into every container beside a service that is called gradewatch; none is a setting."""

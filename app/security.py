@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.abc import AbstractTokenProvider
 
-from app.settings import PREFIX, SettingsError
+from app.errors import SettingsError
+from app.settings import PREFIX
 
 if TYPE_CHECKING:
     from pathlib import Path

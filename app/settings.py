@@ -24,10 +24,6 @@ TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 """Kafka's rule for topic names (org.apache.kafka.common.internals.Topic)."""
 
 
-class SettingsError(Exception):
-    """The configuration is wrong; the text says what and how to put it right, one line per mistake."""
-
-
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
@@ -363,7 +359,7 @@ class Settings(BaseSettings):
     def kafka_client_options(self) -> dict[str, Any]:
         """Return the address and security arguments that every aiokafka client takes.
 
-        Raises SettingsError when the TLS files cannot be used.
+        Raises `app.errors.SettingsError` when the TLS files cannot be used.
         """
         from app.security import (
             security_options,

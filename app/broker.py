@@ -1,0 +1,75 @@
+"""Reaching the broker: any client is started again and again until it answers or time is up."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from app.errors import BrokerError
+from app.logs import held_back, logger
+from app.settings import Settings
+
+FIRST_PAUSE_SECONDS: Final = 0.25
+LONGEST_PAUSE_SECONDS: Final = 5.0
+
+log = logger()
+
+
+class Client(Protocol):
+    """What aiokafka's clients have in common here."""
+
+    async def start(self) -> None:
+        """Connect; may be called again after it failed."""
+
+
+async def start_client(client: Client, brokers: str, timeout_seconds: float) -> None:
+    """Start a client, trying again with growing pauses for up to `timeout_seconds`.
+
+    Each failure is logged as `broker.unreachable` with the reason. Raises BrokerError when time is up.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    pause_seconds = FIRST_PAUSE_SECONDS
+    while True:
+        reason = await _try_to_start(client, max(0.1, deadline - time.monotonic()))
+        if reason is None:
+            return
+        left_seconds = deadline - time.monotonic()
+        if left_seconds <= 0:
+            raise BrokerError(
+                f"No broker answered at {brokers} within {timeout_seconds:g} s: {reason}. Is it running, and "
+                "are GRADEWATCH_BROKERS and GRADEWATCH_SECURITY_PROTOCOL right?"
+            )
+        log.warning("broker.unreachable", brokers=brokers, reason=reason, seconds_left=round(left_seconds))
+        await asyncio.sleep(min(pause_seconds, left_seconds))
+        pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
+
+
+async def _try_to_start(client: Client, timeout_seconds: float) -> str | None:
+    """Start a client; return why it could not be started, else None."""
+    with held_back("aiokafka") as messages:  # aiokafka's exception does not say why, its log does
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await client.start()
+        except (KafkaError, OSError, ssl.SSLError) as error:
+            return messages[-1] if messages else str(error)
+        except TimeoutError:
+            return messages[-1] if messages else "no answer"
+    return None
+
+
+@asynccontextmanager
+async def admin_client(settings: Settings, timeout_seconds: float) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Give an admin client that is connected; raises BrokerError when no broker can be reached."""
+    admin = AIOKafkaAdminClient(client_id="gradewatch-admin", **settings.kafka_client_options())
+    try:
+        await start_client(admin, settings.brokers, timeout_seconds)
+        yield admin
+    finally:
+        await admin.close()

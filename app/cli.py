@@ -1,0 +1,120 @@
+"""What every command shares: the settings, errors as sentences, and output for people or for pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import click
+
+from app.errors import GradewatchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from app.configuration import Loaded
+    from app.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ONE_SHOT_BROKER_TIMEOUT_SECONDS = 10.0
+"""Upper bound of what a person at a terminal is made to wait for a broker that does not answer."""
+
+PIPE_WIDTH = 200
+"""Columns of a table that is not shown on a terminal: wide enough that nothing is cut."""
+
+
+class Sentence(click.ClickException):
+    """Ends the program with `Error: …` on stderr, one line per problem, and an exit code."""
+
+    def __init__(self, error: GradewatchError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code
+
+    def show(self, file: Any = None) -> None:
+        """Print the problems."""
+        for line in self.message.splitlines():
+            click.echo(f"Error: {line}", file=file, err=True)
+
+
+def config_file_option() -> click.Option:
+    """Return `--config FILE`, which goes before or after a command's name."""
+
+    def remember(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+        if value is not None:
+            context.find_root().meta["config_file"] = value
+
+    return click.Option(
+        ["--config"],
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        expose_value=False,
+        callback=remember,
+        help="Settings from a TOML file; the environment goes before it.",
+    )
+
+
+def load_settings(context: click.Context) -> Loaded:
+    """Read the settings as the command line says, and tell on stderr what was ignored."""
+    from app.configuration import load
+
+    loaded = load(context.find_root().meta.get("config_file"))
+    for warning in loaded.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    return loaded
+
+
+def with_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
+    """Pass the settings to a command as its first argument, logging set up as they say."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        from app.logs import configure
+
+        settings = load_settings(click.get_current_context()).settings
+        configure(settings.log_format, settings.log_level)
+        return command(settings, *args, **kwargs)
+
+    return wrapped
+
+
+def broker_timeout_seconds(settings: Settings) -> float:
+    """Return how long a command that a person waits for tries to reach a broker."""
+    return min(ONE_SHOT_BROKER_TIMEOUT_SECONDS, settings.broker_timeout_seconds)
+
+
+def run(main: Coroutine[Any, Any, R]) -> R:
+    """Run a command's coroutine; Ctrl-C cancels it and is raised as KeyboardInterrupt."""
+    return asyncio.run(main)
+
+
+def console() -> Console:
+    """Return a console on stdout: coloured on a terminal, plain and wide in a pipe."""
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    return Console(
+        width=None if terminal else PIPE_WIDTH, highlight=False, color_system="auto" if terminal else None
+    )
+
+
+def print_json(value: object) -> None:
+    """Print a JSON document on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def version() -> str:
+    """Return the version that is installed."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("gradewatch")
+    except PackageNotFoundError:
+        return "0+uninstalled"

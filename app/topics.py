@@ -1,0 +1,255 @@
+"""Topics as they are against topics as they must be: checked at every start, created on request."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka.admin import NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from agents.topology import DAY_MS, TopicSpec, Topology
+from app.broker import admin_client
+from app.errors import BrokerError, TopicsError
+
+if TYPE_CHECKING:
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    from app.settings import Settings
+
+VISIBLE_WITHIN_SECONDS: Final = 15.0
+"""How long created topics may take until every broker asked knows them and their leaders."""
+
+BROKER_DEFAULT: Final = -1
+"""Stands for the broker's own `default.replication.factor` (KIP-464)."""
+
+
+class Severity(StrEnum):
+    """What a problem means for a worker."""
+
+    FAILURE = "failure"
+    """It must not start."""
+    WARNING = "warning"
+    """It works, but not as intended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One way in which a topic is not as it must be."""
+
+    topic: str
+    severity: Severity
+    sentence: str
+    """What is wrong."""
+    remedy: str
+    """What to do about it; the same for topics with the same problem."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTopic:
+    """A topic as the broker has it."""
+
+    partitions: int
+    config: Mapping[str, str]
+    """Topic-level settings by Kafka's names; empty where the broker would not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found and what is wrong with it."""
+
+    topology: Topology
+    found: Mapping[str, FoundTopic]
+    problems: tuple[Problem, ...]
+    created: tuple[str, ...] = ()
+
+    @property
+    def failures(self) -> tuple[Problem, ...]:
+        """Problems that keep a worker from starting."""
+        return tuple(problem for problem in self.problems if problem.severity is Severity.FAILURE)
+
+
+def explain(problems: Sequence[Problem]) -> str:
+    """Return the problems, one a line, and what to do about them, each advice once."""
+    return "\n".join(
+        [*(problem.sentence for problem in problems), *dict.fromkeys(problem.remedy for problem in problems)]
+    )
+
+
+def compare(topology: Topology, found: Mapping[str, FoundTopic]) -> Iterator[Problem]:
+    """Yield what is wrong with the topics that were found, in the order of the topology."""
+    for spec in topology.all:
+        topic = found.get(spec.name)
+        if topic is None:
+            yield Problem(
+                spec.name,
+                Severity.FAILURE,
+                f"Topic {spec.name} does not exist.",
+                "`gradewatch topics create` creates what is missing.",
+            )
+            continue
+        if spec.partitions_fixed and topic.partitions != spec.partitions:
+            yield Problem(
+                spec.name,
+                Severity.FAILURE,
+                f"Topic {spec.name} has {topic.partitions} partitions and needs {spec.partitions} "
+                "(GRADEWATCH_PARTITIONS).",
+                "A student must fall on the same partition in every topic but the raw one: set "
+                f"GRADEWATCH_PARTITIONS={topic.partitions} if all of them have so many, or take another "
+                "GRADEWATCH_TOPIC_PREFIX and GRADEWATCH_APP_ID for new topics, or delete the topics named "
+                "here and run `gradewatch topics create`.",
+            )
+        yield from _compare_config(spec, topic)
+
+
+def _compare_config(spec: TopicSpec, topic: FoundTopic) -> Iterator[Problem]:
+    """Yield what is wrong with a topic's settings.
+
+    The wrong clean-up loses what must be kept, or keeps what must go, and so is a failure; but the raw topic
+    may be somebody else's, and of it nothing is read twice.
+    """
+
+    def problem(severity: Severity, what: str, key: str) -> Problem:
+        return Problem(
+            spec.name,
+            severity,
+            f"Topic {spec.name} {what}.",
+            f"Put it right with kafka-configs.sh --alter --topic {spec.name} "
+            f"--add-config {key}={spec.config()[key]}.",
+        )
+
+    policy = topic.config.get("cleanup.policy")
+    if policy is not None and policy != spec.cleanup_policy:
+        severity = Severity.FAILURE if spec.partitions_fixed else Severity.WARNING
+        yield problem(
+            severity, f"has cleanup.policy {policy} and needs {spec.cleanup_policy}", "cleanup.policy"
+        )
+    kept_ms = topic.config.get("retention.ms")
+    if spec.retention_ms is not None and kept_ms is not None and int(kept_ms) != spec.retention_ms:
+        yield problem(
+            Severity.WARNING,
+            f"keeps messages {show_retention(int(kept_ms))} instead of {show_retention(spec.retention_ms)}",
+            "retention.ms",
+        )
+    limit = topic.config.get("max.message.bytes")
+    if limit is not None and int(limit) < spec.max_message_bytes:
+        yield problem(
+            Severity.WARNING,
+            f"takes messages of up to {limit} bytes instead of {spec.max_message_bytes}: a larger one would "
+            "stop the worker",
+            "max.message.bytes",
+        )
+
+
+def show_retention(retention_ms: int) -> str:
+    """Return a retention in words."""
+    if retention_ms < 0:
+        return "for ever"
+    days = retention_ms / DAY_MS
+    return "1 day" if days == 1 else f"{days:g} days"
+
+
+async def check_topics(settings: Settings, timeout_seconds: float) -> Report:
+    """Compare the topics with what `settings` need; raises BrokerError when the broker cannot be asked."""
+    async with admin_client(settings, timeout_seconds) as admin:
+        return await _inspect(admin, settings.topology())
+
+
+async def create_topics(settings: Settings, timeout_seconds: float) -> Report:
+    """Create the topics that are missing and change none that is there.
+
+    Nothing is created beside a topic that a worker would refuse: the report then has failures. Raises
+    BrokerError when the broker cannot be asked or refuses.
+    """
+    topology = settings.topology()
+    async with admin_client(settings, timeout_seconds) as admin:
+        before = await _inspect(admin, topology)
+        missing = [spec for spec in topology.all if spec.name not in before.found]
+        refused = [problem for problem in before.failures if problem.topic in before.found]
+        if refused or not missing:
+            return before
+        await _create(admin, missing, settings.replication)
+        after = await _inspect_until_visible(admin, topology)
+    return Report(topology, after.found, after.problems, created=tuple(spec.name for spec in missing))
+
+
+async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], replication: int | None) -> None:
+    topics = [
+        NewTopic(
+            name=spec.name,
+            num_partitions=spec.partitions,
+            replication_factor=BROKER_DEFAULT if replication is None else replication,
+            replica_assignments={}
+            if replication is None
+            else None,  # aiokafka's rule, though it says nothing
+            topic_configs=spec.config(),
+        )
+        for spec in specs
+    ]
+    try:
+        answer = await admin.create_topics(topics)
+    except KafkaError as error:
+        raise BrokerError(f"The broker did not create the topics: {error}.") from error
+    refusals = []
+    for name, code, *message in answer.topic_errors:
+        error_type = for_code(code)
+        if code and error_type is not TopicAlreadyExistsError:  # another process was faster
+            why = (message[0] if message else None) or error_type.__name__
+            refusals.append(f"The broker refused to create topic {name}: {why.rstrip('.')}.")
+    if refusals:
+        raise BrokerError("\n".join(refusals))
+
+
+async def _inspect_until_visible(admin: AIOKafkaAdminClient, topology: Topology) -> Report:
+    """Look again until what was created is known to the broker asked, which takes a moment in a cluster."""
+    deadline = time.monotonic() + VISIBLE_WITHIN_SECONDS
+    while True:
+        report = await _inspect(admin, topology)
+        if len(report.found) == len(topology.all):
+            return report
+        if time.monotonic() > deadline:
+            raise TopicsError(
+                f"The broker took the creation of topics but did not show them within "
+                f"{VISIBLE_WITHIN_SECONDS:g} s: {', '.join(problem.topic for problem in report.failures)}."
+            )
+        await asyncio.sleep(0.1)
+
+
+async def _inspect(admin: AIOKafkaAdminClient, topology: Topology) -> Report:
+    try:
+        found = await _find(admin, [spec.name for spec in topology.all])
+    except (KafkaError, TimeoutError) as error:
+        raise BrokerError(f"The broker did not answer about its topics: {error!r}.") from error
+    return Report(topology, found, tuple(compare(topology, found)))
+
+
+async def _find(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, FoundTopic]:
+    # Asking for all topics: to ask for one by name may create it (auto.create.topics.enable).
+    partitions = {
+        topic["topic"]: len(topic["partitions"])
+        for topic in await admin.describe_topics()
+        if topic["topic"] in names and topic["partitions"]
+    }
+    if not partitions:
+        return {}
+    configs = await _configs(admin, list(partitions))
+    return {name: FoundTopic(count, configs.get(name, {})) for name, count in partitions.items()}
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the topics' settings; none for a topic whose settings this client may not see."""
+    wanted: dict[str, Any] = dict.fromkeys(("cleanup.policy", "retention.ms", "max.message.bytes"))
+    answers = await admin.describe_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in names]
+    )
+    return {
+        name: {entry[0]: entry[1] for entry in entries}
+        for answer in answers
+        for error_code, _, _, name, entries in answer.resources
+        if error_code == 0
+    }
