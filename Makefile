@@ -48,7 +48,7 @@ $(JARS): pom.xml
 	    { echo "needs Java 17 and Maven (on Debian: apt-get install openjdk-17-jre-headless maven)" >&2; exit 1; }
 	@echo "Fetching the jars of Apache Kafka into target/kafka-libs ..."
 	@rm -rf target/kafka-libs
-	@mvn --quiet --batch-mode package
+	@mvn --quiet --batch-mode -Dstyle.color=never package
 	@touch $@
 
 .PHONY: clean
