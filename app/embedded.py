@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from app.children import LOOPBACK, free_ports, log_tail, start_child, stop_child
+from app.errors import GradewatchError
 
 INSTALL_HINT = "install it with: pip install -e '.[demo]'"
 
@@ -24,7 +25,7 @@ _PROBE_TIMEOUT_SECONDS = 1.0
 _PROBE_INTERVAL_SECONDS = 0.02
 
 
-class EmbeddedBrokerError(RuntimeError):
+class EmbeddedBrokerError(GradewatchError):
     """The embedded broker is not installed or did not start; the sentence says what to do."""
 
 

@@ -23,7 +23,7 @@ POM = ROOT / "pom.xml"
 _JAVA_AT_LEAST = 17
 _JAVA_HINT = "Java 17 or newer (on Debian: apt-get install openjdk-17-jre-headless maven)"
 _TOOL_TIMEOUT_SECONDS = 60.0
-_CLUSTER_ID = "gradewatchtestscluster"  # 22 characters of URL-safe base64, as Kafka wants it
+_CLUSTER_ID = "gradewatchtestscluster"
 _STARTED = b"Kafka Server started"  # the broker's own line once it is unfenced and serves its listeners
 
 # Quick to start, to rebalance and to shut down, small in memory; what a test wants otherwise it says itself.
@@ -92,6 +92,7 @@ class KafkaBroker:
         properties: server properties that go over those of this module.
         listeners: further listeners beside PLAINTEXT, by name with their security protocol, for example
             ``{"SECURE": "SASL_SSL"}``; `address` tells where each listens.
+        cluster_id: 22 characters of URL-safe base64, as Kafka wants it.
         format_options: further arguments of ``StorageTool format``, for example
             ``("--add-scram", "SCRAM-SHA-512=[name=alice,password=secret]")``.
         jvm_options: arguments of Java before the class.
@@ -107,11 +108,13 @@ class KafkaBroker:
         *,
         properties: Mapping[str, str] | None = None,
         listeners: Mapping[str, str] | None = None,
+        cluster_id: str = _CLUSTER_ID,
         format_options: Sequence[str] = (),
         jvm_options: Sequence[str] = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
         start_timeout_seconds: float = 90.0,
     ) -> None:
         self._directory = directory
+        self._cluster_id = cluster_id
         self._format_options = format_options
         self._jvm_options = jvm_options
         self._start_timeout_seconds = start_timeout_seconds
@@ -205,7 +208,7 @@ class KafkaBroker:
     def _format(self, configuration: Path) -> None:
         argv = self._java(
             *("kafka.tools.StorageTool", "format"),
-            *("--cluster-id", _CLUSTER_ID, "--config", str(configuration)),
+            *("--cluster-id", self._cluster_id, "--config", str(configuration)),
             *self._format_options,
         )
         done = subprocess.run(argv, capture_output=True, text=True, timeout=_TOOL_TIMEOUT_SECONDS)
