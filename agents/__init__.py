@@ -1,1 +1,1 @@
-
+"""What runs: the Faust agents, their topics and tables, and what they count."""

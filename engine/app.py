@@ -193,6 +193,10 @@ class ChunkApp(faust.App):
         """Whether the tables are as their changelogs are."""
         return bool(self.tables.actives_ready) and not self.in_recovery
 
+    def oldest_chunk_seconds(self) -> float:
+        """Return for how long an agent has been at work on one chunk; 0 when none is."""
+        return self._consumer.oldest_in_hand_seconds() if self._consumer is not None else 0.0
+
     def recovery_remaining(self) -> int:
         """Return how many changelog records are still to be read before the worker is ready."""
         tables: Any = self.tables  # its interface has no recovery

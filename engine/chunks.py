@@ -24,7 +24,7 @@ class Record(Protocol):
     headers: Sequence[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
     """Consecutive messages of one partition, in the order of their offsets; never empty."""
 

@@ -27,7 +27,7 @@ from engine.chunks import Chunk, Observer, Record
 if TYPE_CHECKING:
     from engine.app import ChunkApp
 
-log = structlog.get_logger("engine")
+log = structlog.stdlib.get_logger("gradewatch.engine")
 
 #: How long a fetch waits for data before it looks again whether it should; costs nothing when data comes.
 FETCH_WAIT_SECONDS: Final = 0.25
@@ -129,7 +129,7 @@ class ChunkConsumer(driver.Consumer):
         #: Whether agents may begin chunks, and stream partitions be fetched from: not in a rebalance.
         self._admitting = False
         self._positioned = False
-        self._in_hand = 0
+        self._in_hand: dict[Chunk, float] = {}
         self._nothing_in_hand = asyncio.Event()
         self._nothing_in_hand.set()
         self._no_fetch_under_way = asyncio.Event()
@@ -204,13 +204,13 @@ class ChunkConsumer(driver.Consumer):
         """Tell that an agent takes a chunk in hand; False when it's void and must be let go."""
         if not self._admitting or chunk.epoch != self.epoch or self._failure is not None:
             return False
-        self._in_hand += 1
+        self._in_hand[chunk] = time.monotonic()
         self._nothing_in_hand.clear()
         return True
 
     def end(self, chunk: Chunk, *, done: bool) -> None:
         """Tell that the agent has let a chunk go; when it's done its offsets may be committed."""
-        self._in_hand -= 1
+        del self._in_hand[chunk]
         if not self._in_hand:
             self._nothing_in_hand.set()
         if not done or chunk.epoch != self.epoch:
@@ -221,6 +221,10 @@ class ChunkConsumer(driver.Consumer):
                 f"although the last one done ends at {self._done.get(chunk.tp)}"
             )
         self._done[chunk.tp] = chunk.next_offset
+
+    def oldest_in_hand_seconds(self) -> float:
+        """Return for how long agents have been at work on the chunk that they began first."""
+        return time.monotonic() - min(self._in_hand.values()) if self._in_hand else 0.0
 
     def fail(self, reason: BaseException) -> None:
         """Stop taking in work and stop committing, for good; the worker sees it and exits."""
@@ -239,6 +243,7 @@ class ChunkConsumer(driver.Consumer):
             try:
                 return await self._flush()
             except Exception as reason:
+                log.error("flush.failed", error=type(reason).__name__)  # noqa: TRY400 (who runs us says more)
                 self.fail(reason)
                 return False
 

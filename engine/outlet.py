@@ -7,9 +7,10 @@ has acknowledged all of them.
 """
 
 import asyncio
+import itertools
 from collections import deque
-from collections.abc import Collection, Mapping
-from typing import Any, Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -21,7 +22,10 @@ BATCH_BYTES: Final = 512 * 1024
 #: Room in a batch beside keys, values and headers: the batch's own header and each record's lengths.
 _RECORD_OVERHEAD: Final = 64
 _RETRY_SECONDS: Final = 0.5
-_NO_HEADERS: Final[list[tuple[str, bytes]]] = []
+
+#: As aiokafka takes them: a list, not any sequence; a header without a value is legal in Kafka.
+Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
+_NO_HEADERS: Final[Headers] = []
 
 
 class DeliveryError(Exception):
@@ -77,6 +81,7 @@ class Outlet:
         self._compression = compression
         self._delivery_timeout_seconds = delivery_timeout_seconds
         self._max_pending_bytes = max_pending_bytes
+        self._turn = itertools.count()
         self._lanes: dict[TP, _Lane] = {}
         self._filling: set[_Lane] = set()
         self._unacknowledged: set[_Batch] = set()
@@ -126,11 +131,11 @@ class Outlet:
         topic: str,
         key: bytes | None,
         value: bytes | None,
-        headers: list[tuple[str, bytes]] = _NO_HEADERS,
+        headers: Headers = _NO_HEADERS,
         *,
         partition: int | None = None,
-    ) -> None:
-        """Queue one record. Never waits; call `room` after a piece of work."""
+    ) -> "asyncio.Future[None]":
+        """Queue one record; the future ends when it is delivered. Never waits: call `room` now and then."""
         if partition is None:
             partition = self.partition_for(topic, key)
         tp = TP(topic, partition)
@@ -150,10 +155,14 @@ class Outlet:
         self._pending_bytes += size
         if self._pending_bytes > self._max_pending_bytes:
             self._room.clear()
+        return batch.delivered
 
     def partition_for(self, topic: str, key: bytes | None) -> int:
-        """Return where Java's default partitioner puts this key."""
-        return int(murmur2(key or b"") & 0x7FFFFFFF) % self._partitions[topic]
+        """Return where Java's default partitioner puts this key; without a key, each partition in turn."""
+        partitions = self._partitions[topic]
+        if key is None:
+            return next(self._turn) % partitions
+        return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
     async def room(self) -> None:
         """Wait while too much is unacknowledged: back-pressure for whoever takes in more work."""

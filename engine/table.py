@@ -54,7 +54,7 @@ class Cell(Generic[V]):
     def __init__(self, stored: V | None) -> None:
         self.value = stored
         self.stored = stored
-        self.notes: dict[str, str] = {}
+        self.notes: dict[str, Any] = {}
 
 
 class PartitionCache(Generic[V]):

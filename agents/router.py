@@ -1,0 +1,93 @@
+"""Step 2: route each raw message to what it is: a grade record, a dead letter, or a count.
+
+Raw topics are keyed by nothing or by message id, so a student's events lie on any partition; the records
+leave keyed by student, and so does everything after them.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeAlias
+
+from agents.metrics import Metrics
+from agents.topology import Topology
+from engine.chunks import Chunk, Record
+from engine.outlet import Outlet
+from models.grades import Ignored, ReadLimits, Rejected, read
+from models.headers import cut_value, dead_letter_headers, record_headers
+from models.records import GradeRecord, MisnamedGradeOverride, encode_record
+
+Clock: TypeAlias = Callable[[], str]
+"""Tells the present time as `2026-11-22T10:15:30.123Z`."""
+
+
+class Router:
+    """Reads chunks of the raw topic."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        outlet: Outlet,
+        metrics: Metrics,
+        *,
+        limits: ReadLimits,
+        version: str,
+        now: Clock,
+    ) -> None:
+        self._records = topology.records.name
+        self._outlet = outlet
+        self._metrics = metrics
+        self._limits = limits
+        self.dead_letters = DeadLetters(topology, outlet, metrics, version=version, now=now)
+
+    async def __call__(self, chunk: Chunk) -> None:
+        """Route every message of a chunk."""
+        outcomes: Counter[tuple[str | None, str]] = Counter()
+        limits = self._limits
+        for raw in chunk.records:
+            match read(raw.value, raw.timestamp, limits=limits):
+                case Ignored(event_name=name):
+                    outcomes[name, "ignored"] += 1
+                case Rejected() as rejected:
+                    outcomes[rejected.event_name, "rejected"] += 1
+                    self.dead_letters.send(raw, rejected)
+                case record:
+                    outcomes[record.type, "record"] += 1
+                    self._send(record, raw)
+        self._metrics.count_events(outcomes)
+        self._metrics.last_event_timestamp.set(chunk.records[-1].timestamp / 1000)
+        await self._outlet.room()
+
+    def _send(self, record: GradeRecord, raw: Record) -> None:
+        if isinstance(record, MisnamedGradeOverride):
+            self._metrics.renamed_events.inc()
+        headers = record_headers(record, raw.timestamp)
+        self._outlet.send(self._records, record.key, encode_record(record), headers)
+
+
+class DeadLetters:
+    """Sends what can't be read to where a person can look at it, byte for byte."""
+
+    def __init__(
+        self, topology: Topology, outlet: Outlet, metrics: Metrics, *, version: str, now: Clock
+    ) -> None:
+        self._topic = topology.dead_letters.name
+        self._outlet = outlet
+        self._metrics = metrics
+        self._version = version
+        self._now = now
+
+    def send(self, message: Record, rejected: Rejected) -> None:
+        """Queue a message with the reason why it is here."""
+        value, whole_bytes = cut_value(message.value, message.key, message.headers)
+        headers = dead_letter_headers(
+            message.headers,
+            rejected,
+            version=self._version,
+            failed_at=self._now(),
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            whole_bytes=whole_bytes,
+        )
+        self._outlet.send(self._topic, message.key, value, headers)
+        self._metrics.dead_letters.labels(rejected.reason).inc()

@@ -1,0 +1,133 @@
+"""Steps 3 to 5 at work: fold each grade record into its student's state, judge it, tell what changed.
+
+The records arrive keyed by student, so a student's state is only ever changed here, in one partition, in the
+order of arrival. A changed state is written with the next flush, and with it a snapshot of each course that
+looks different to the student from what was last sent.
+"""
+
+import asyncio
+import time
+from collections import Counter
+
+from agents.metrics import Metrics
+from agents.router import Clock, DeadLetters
+from agents.topology import SCORES_TABLE, Topology
+from engine.app import ChunkApp
+from engine.chunks import Chunk, Record
+from engine.outlet import Outlet
+from engine.table import Cell, PartitionCache, TableCodec
+from models.alerts import Alert, encode_alert
+from models.grades import Reason, Rejected
+from models.headers import RAW_TIMESTAMP, alert_headers, snapshot_headers
+from models.records import GradeRecord, decode_record
+from models.snapshots import encode_snapshot
+from models.times import epoch_ms
+from tables.rules import Rules, evaluate
+from tables.scores import place
+from tables.snapshot import snapshot
+from tables.state import NO_STATE, StudentState, decode_state, encode_state
+
+
+class Scorer:
+    """Keeps the table of student states."""
+
+    def __init__(
+        self,
+        app: ChunkApp,
+        topology: Topology,
+        outlet: Outlet,
+        metrics: Metrics,
+        dead_letters: DeadLetters,
+        *,
+        rules: Rules,
+        max_cached_students: int,
+        now: Clock,
+    ) -> None:
+        self._topics = {"student": topology.alerts.name, "staff": topology.staff_alerts.name}
+        self._snapshots = topology.snapshots.name
+        self._outlet = outlet
+        self._metrics = metrics
+        self._dead_letters = dead_letters
+        self._rules = rules
+        self._now = now
+        self.table = app.write_behind_table(
+            SCORES_TABLE,
+            partitions=topology.records.partitions,
+            codec=TableCodec(encode_state, decode_state),
+            max_cells=max_cached_students,
+            on_capture=self._send_snapshots,
+        )
+
+    async def __call__(self, chunk: Chunk) -> None:
+        """Fold and judge every record of a chunk."""
+        states = self.table.partition(chunk.tp.partition)
+        standings: Counter[tuple[str, str]] = Counter()
+        for message in chunk.records:
+            try:
+                record = decode_record(message.value or b"")
+            except ValueError as error:  # not written by a router
+                self._dead_letters.send(message, Rejected(Reason.INVALID_BODY, str(error)))
+                continue
+            standings[record.type, self._take(record, message, states)] += 1
+        for (record_type, standing), count in standings.items():
+            if standing == "late":
+                self._metrics.late_events.labels(record_type).inc(count)
+            elif standing == "duplicate":
+                self._metrics.duplicate_events.labels(record_type).inc(count)
+        await self._outlet.room()
+
+    def _take(self, record: GradeRecord, message: Record, states: PartitionCache[StudentState]) -> str:
+        """Change the student's state and queue the alerts, in one step that nothing comes between."""
+        key = record.key
+        cell = states.cell(key)
+        before = cell.value or NO_STATE
+        scores, standing = place(before.scores, record)
+        holds, drafts = evaluate(before.holds, before.scores, scores, record, self._rules)
+        if scores is not before.scores or holds is not before.holds:
+            states.change(key, cell, StudentState(scores, holds))
+            cell.notes[record.course_id or ""] = (record.event_id, record.event_time)
+        for draft in drafts:
+            self._send_alert(draft.alert(self._now()), message)
+        return standing
+
+    def _send_alert(self, alert: Alert, message: Record) -> None:
+        sent = self._outlet.send(
+            self._topics[alert.audience], alert.key, encode_alert(alert), alert_headers(alert)
+        )
+        raw_timestamp = next((int(value) for name, value in message.headers if name == RAW_TIMESTAMP), None)
+
+        def count(delivery: "asyncio.Future[None]") -> None:
+            if delivery.cancelled() or delivery.exception() is not None:
+                return
+            self._metrics.count_alert(
+                alert.rule,
+                alert.status,
+                alert.severity,
+                sent_ms=int(time.time() * 1000),
+                event_time_ms=epoch_ms(alert.event_time),
+                raw_timestamp_ms=raw_timestamp,
+            )
+
+        sent.add_done_callback(count)
+
+    def _send_snapshots(self, key: bytes, cell: Cell[StudentState]) -> None:
+        """Queue what changed for the student since the last flush; what went is taken back."""
+        before, after = cell.stored or NO_STATE, cell.value or NO_STATE
+        root_account_uuid, _, user_id = key.decode().rpartition(":")
+        gone = before.scores.courses.keys() - after.scores.courses.keys()
+        newest = list(cell.notes.values())[-1]
+        for course_id in sorted(cell.notes.keys() | gone):
+            of_course = (root_account_uuid, user_id, course_id, self._rules.score_drop.window)
+            was, now = snapshot(before, *of_course), snapshot(after, *of_course)
+            if was == now:
+                continue
+            event_id, event_time = cell.notes.get(course_id, newest)
+            snapshot_key = f"{root_account_uuid}:{user_id}:{course_id}".encode()
+            headers = snapshot_headers(
+                event_id=event_id,
+                root_account_uuid=root_account_uuid,
+                event_time=event_time,
+                key=snapshot_key,
+            )
+            value = None if now is None else encode_snapshot(now)
+            self._outlet.send(self._snapshots, snapshot_key, value, headers)

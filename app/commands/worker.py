@@ -1,0 +1,22 @@
+"""`gradewatch worker`: the service itself."""
+
+import asyncio
+
+import click
+import uvloop
+
+from app.cli import with_settings
+from app.settings import Settings
+from app.worker import run_worker
+
+
+@click.command(name="worker")
+@with_settings
+def command(settings: Settings) -> None:
+    """Read Canvas events, keep the score tables, send alerts; until SIGTERM or Ctrl-C.
+
+    Ends with 0 when it was told to stop and has committed all it did; with 1 when it could not start or go
+    on, without committing what is not safe, so that the next start repeats it.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_worker(settings))

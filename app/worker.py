@@ -1,0 +1,248 @@
+"""The worker: settings become an outlet, a Faust app and agents; it runs them until it's told to stop.
+
+This is the one place where everything is put together. What goes wrong ends as a GradewatchError with a
+sentence; the process then exits with 1, and the next start repeats what was not committed.
+"""
+
+import asyncio
+import signal
+import time
+import traceback
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final
+
+from aiokafka.errors import KafkaError
+from prometheus_client import CollectorRegistry
+
+from agents.metrics import Metrics
+from agents.router import Router
+from agents.scorer import Scorer
+from app.cli import version
+from app.errors import BrokerError, GradewatchError, TopicsError
+from app.logs import logger
+from app.security import faust_credentials
+from app.settings import Settings
+from app.topics import check_topics, explain
+from app.web import WebServer, create_web
+from engine.app import ChunkApp, EngineOptions
+from engine.consumer import EngineError
+from engine.outlet import DeliveryError, Outlet
+from models.grades import ReadLimits
+from models.times import time_from_epoch_ms
+from tables.rules import DEFAULT_RULES
+
+log = logger()
+
+WATCH_SECONDS: Final = 0.1
+"""How often the worker looks whether it has become ready, or has ceased to be."""
+
+STALLED_AFTER_SECONDS: Final = 60.0
+"""Beyond the delivery timeout, how long one chunk may take before the worker counts as stalled."""
+
+
+class MetricsObserver:
+    """Hands what the engine tells to the metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def chunk(self, agent: str, records: int, seconds: float) -> None:
+        """Count a chunk."""
+        self._metrics.observe_chunk(agent, records, seconds)
+
+    def flush_step(self, step: str, seconds: float) -> None:
+        """Time a step of a flush."""
+        self._metrics.flush_seconds.labels(step).observe(seconds)
+
+    def flushed_keys(self, keys: int) -> None:
+        """Count what a flush wrote."""
+        self._metrics.flushed_keys.inc(keys)
+
+    def committed(self) -> None:
+        """Note the time of a commit."""
+        self._metrics.last_commit_timestamp.set(time.time())
+
+    def lag(self, topic: str, partition: int, records: int) -> None:
+        """Set a partition's lag."""
+        self._metrics.set_lag(topic, partition, records)
+
+    def released(self, topic: str, partition: int) -> None:
+        """End a partition's series."""
+        self._metrics.forget_partition(topic, partition)
+
+
+class Worker:
+    """One worker process, and what its pages show of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._registry = CollectorRegistry()
+        self._metrics = Metrics(self._registry, version())
+        self._app: ChunkApp | None = None
+        self._waiting_for = "broker"
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask the worker to finish what it has in hand, commit and end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Run until `stop`. Raises GradewatchError when it can't start or can't go on."""
+        web = WebServer(create_web(self, self._registry), self._settings.web_host, self._settings.web_port)
+        port = await web.start()
+        log.info("web.listening", host=self._settings.web_host, port=port)
+        try:
+            if not await self._until_stopped(self._check_topics()):
+                await self._work()
+        finally:
+            await web.stop()
+        log.info("worker.stopped")
+
+    # -- WorkerStatus -------------------------------------------------------------------------------------
+
+    def missing(self) -> Mapping[str, object]:
+        """Return what still keeps the worker from being ready, by name; empty once it is ready."""
+        if self._app is None:
+            return {"waiting_for": self._waiting_for}
+        if not self._app.assigned:
+            return {"waiting_for": "assignment"}
+        if not self._app.recovered:
+            return {"waiting_for": "recovery", "remaining_records": self._app.recovery_remaining()}
+        return {}
+
+    def stalled(self) -> str | None:
+        """Return why the worker makes no progress and should be restarted, or None."""
+        if self._app is None:
+            return None
+        seconds = self._app.oldest_chunk_seconds()
+        if seconds > self._settings.delivery_timeout_seconds + STALLED_AFTER_SECONDS:
+            return f"an agent has been at work on one chunk for {seconds:.0f} seconds"
+        return None
+
+    # -- starting -----------------------------------------------------------------------------------------
+
+    async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Await `work`; return True when `stop` came first."""
+        task = asyncio.create_task(work)
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                return True
+            task.result()
+            return False
+        finally:
+            for each in (task, stopping):
+                each.cancel()
+
+    async def _check_topics(self) -> None:
+        report = await check_topics(self._settings, self._settings.broker_timeout_seconds)
+        if report.failures:
+            raise TopicsError(explain(report.failures))
+        for problem in report.problems:
+            log.warning("topic.differs", topic=problem.topic, problem=problem.sentence)
+        self._raw_partitions = report.found[report.topology.raw.name].partitions
+
+    def _build(self) -> ChunkApp:
+        settings = self._settings
+        topology = settings.topology()
+        outlet = Outlet(
+            settings.kafka_client_options(),
+            {spec.name: spec.partitions for spec in topology.all},
+            delivery_timeout_seconds=settings.delivery_timeout_seconds,
+        )
+        app = ChunkApp(
+            EngineOptions(
+                app_id=settings.app_id,
+                brokers=settings.bootstrap_servers,
+                data_dir=settings.data_dir,
+                credentials=faust_credentials(settings),
+                instance_id=settings.instance_id,
+                commit_interval_seconds=settings.commit_interval_seconds,
+                session_timeout_seconds=settings.session_timeout_seconds,
+                broker_timeout_seconds=settings.broker_timeout_seconds,
+            ),
+            outlet,
+            MetricsObserver(self._metrics),
+        )
+        router = Router(
+            topology,
+            outlet,
+            self._metrics,
+            limits=ReadLimits(settings.max_value_bytes, int(settings.max_future_seconds * 1000)),
+            version=version(),
+            now=_now,
+        )
+        scorer = Scorer(
+            app,
+            topology,
+            outlet,
+            self._metrics,
+            router.dead_letters,
+            rules=DEFAULT_RULES,
+            max_cached_students=settings.table_cache_keys,
+            now=_now,
+        )
+        app.chunk_agent(topology.raw.name, router, name="router")
+        app.chunk_agent(topology.records.name, scorer, name="scorer")
+        self._metrics.table_keys.set_function(scorer.table.estimated_keys)
+        self._metrics.recovery_remaining.set_function(app.recovery_remaining)
+        return app
+
+    # -- working ------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        self._waiting_for = "start"
+        app = self._app = self._build()
+        watch = asyncio.create_task(self._watch_readiness())
+        try:
+            await app.run(self._stop)
+        except (EngineError, DeliveryError) as error:
+            raise GradewatchError(f"The worker stops without committing: {error}.") from error
+        except KafkaError as error:
+            raise BrokerError(f"The worker lost its broker: {type(error).__name__}.") from error
+        except Exception as error:
+            # A bug. Its text might quote a grade, so only where it happened is told.
+            log.error("worker.bug", error=type(error).__name__, where=_frames(error))  # noqa: TRY400
+            raise GradewatchError(
+                f"The worker stops without committing because of a bug ({type(error).__name__}); "
+                "the log says where."
+            ) from None
+        finally:
+            watch.cancel()
+            self._metrics.ready.set(0)
+
+    async def _watch_readiness(self) -> None:
+        ready = False
+        started = time.monotonic()
+        while True:
+            if (not self.missing()) is not ready:
+                ready = not ready
+                self._metrics.ready.set(ready)
+                if ready and self._app is not None:
+                    log.info(
+                        "worker.ready",
+                        partitions=len(self._app.assignment()),
+                        seconds=round(time.monotonic() - started, 2),
+                    )
+                else:
+                    started = time.monotonic()
+                    log.info("worker.rebalancing")
+            await asyncio.sleep(WATCH_SECONDS)
+
+
+def _now() -> str:
+    return time_from_epoch_ms(time.time_ns() // 1_000_000)
+
+
+def _frames(error: BaseException) -> list[str]:
+    return [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+
+
+async def run_worker(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT."""
+    worker = Worker(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    await worker.run()
