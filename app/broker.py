@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from app.errors import BrokerError
+from app.errors import BrokerError, TopicsError
 from app.logs import held_back, logger
 from app.settings import Settings
 
@@ -73,3 +74,52 @@ async def admin_client(settings: Settings, timeout_seconds: float) -> AsyncItera
         yield admin
     finally:
         await admin.close()
+
+
+async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """Return how many partitions each topic has; raises BrokerError when the broker does not answer."""
+    try:
+        # Of all topics: to ask for one by its name may create it (auto.create.topics.enable).
+        topics = await admin.describe_topics()
+    except (KafkaError, TimeoutError) as error:
+        raise BrokerError(f"The broker did not answer about its topics: {error!r}.") from error
+    return {topic["topic"]: len(topic["partitions"]) for topic in topics if topic["partitions"]}
+
+
+async def partitions_of(
+    settings: Settings, topics: Sequence[str], timeout_seconds: float
+) -> list[TopicPartition]:
+    """Return all partitions of some topics; raises TopicsError when one does not exist."""
+    async with admin_client(settings, timeout_seconds) as admin:
+        counts = await partition_counts(admin)
+    missing = [topic for topic in topics if topic not in counts]
+    if missing:
+        raise TopicsError(
+            "\n".join(
+                [
+                    *(f"Topic {topic} does not exist." for topic in missing),
+                    "`gradewatch topics create` creates what is missing; are GRADEWATCH_TOPIC_PREFIX and "
+                    "GRADEWATCH_APP_ID the worker's?",
+                ]
+            )
+        )
+    return [TopicPartition(topic, number) for topic in topics for number in range(counts[topic])]
+
+
+@asynccontextmanager
+async def reader(
+    settings: Settings, partitions: Sequence[TopicPartition], timeout_seconds: float
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """Give a consumer of some partitions, in no group, so that it disturbs no worker and commits nothing."""
+    consumer = AIOKafkaConsumer(
+        client_id="gradewatch-reader",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        **settings.kafka_client_options(),
+    )
+    try:
+        await start_client(consumer, settings.brokers, timeout_seconds)
+        consumer.assign(partitions)
+        yield consumer
+    finally:
+        await consumer.stop()

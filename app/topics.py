@@ -14,7 +14,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from agents.topology import DAY_MS, TopicSpec, Topology
-from app.broker import admin_client
+from app.broker import admin_client, partition_counts
 from app.errors import BrokerError, TopicsError
 
 if TYPE_CHECKING:
@@ -221,32 +221,22 @@ async def _inspect_until_visible(admin: AIOKafkaAdminClient, topology: Topology)
 
 
 async def _inspect(admin: AIOKafkaAdminClient, topology: Topology) -> Report:
-    try:
-        found = await _find(admin, [spec.name for spec in topology.all])
-    except (KafkaError, TimeoutError) as error:
-        raise BrokerError(f"The broker did not answer about its topics: {error!r}.") from error
+    counts = await partition_counts(admin)
+    names = [spec.name for spec in topology.all if spec.name in counts]
+    configs = await _configs(admin, names) if names else {}
+    found = {name: FoundTopic(counts[name], configs.get(name, {})) for name in names}
     return Report(topology, found, tuple(compare(topology, found)))
-
-
-async def _find(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, FoundTopic]:
-    # Asking for all topics: to ask for one by name may create it (auto.create.topics.enable).
-    partitions = {
-        topic["topic"]: len(topic["partitions"])
-        for topic in await admin.describe_topics()
-        if topic["topic"] in names and topic["partitions"]
-    }
-    if not partitions:
-        return {}
-    configs = await _configs(admin, list(partitions))
-    return {name: FoundTopic(count, configs.get(name, {})) for name, count in partitions.items()}
 
 
 async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the topics' settings; none for a topic whose settings this client may not see."""
     wanted: dict[str, Any] = dict.fromkeys(("cleanup.policy", "retention.ms", "max.message.bytes"))
-    answers = await admin.describe_configs(
-        [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in names]
-    )
+    try:
+        answers = await admin.describe_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in names]
+        )
+    except (KafkaError, TimeoutError) as error:
+        raise BrokerError(f"The broker did not answer about its topics' settings: {error!r}.") from error
     return {
         name: {entry[0]: entry[1] for entry in entries}
         for answer in answers
