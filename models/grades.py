@@ -172,7 +172,9 @@ def _not_json(value: bytes, position: int) -> Rejected:
         value.decode()
     except UnicodeDecodeError as error:
         return Rejected(Reason.NOT_UTF8, f"value: not UTF-8 at byte {error.start}")
-    return Rejected(Reason.INVALID_JSON, f"value: not JSON, or beyond its limits, at character {position}")
+    return Rejected(
+        Reason.INVALID_JSON, f"value: not JSON, or beyond its limits: stopped at character {position}"
+    )
 
 
 def _read_body(
@@ -243,7 +245,7 @@ def _course_of(metadata: _Object, shard: int | None) -> str | None:
 
 def _job_of(metadata: _Object) -> str | None:
     job_id = metadata.get("job_id")
-    if type(job_id) is int:
+    if type(job_id) is int and job_id >= 0:
         return str(job_id)
     return job_id if type(job_id) is str and 0 < len(job_id) <= MAX_TEXT_CHARACTERS else None
 
