@@ -53,10 +53,14 @@ def marked(day: float, override_status: str | None = None, **fields: Any) -> Fin
     return record(FinalGradeCustomStatus, day, override_status=override_status, **fields)
 
 
-SMALL = Limits(points=3, points_ms=5 * DAY_MS, submissions=2, age_ms=12 * DAY_MS)
-"""Limits that a short history goes beyond."""
-
-limits = st.sampled_from([SMALL, LIMITS])
+limits = st.sampled_from(
+    [
+        LIMITS,
+        # Limits that a short history goes beyond: counts, then times.
+        Limits(points=3, points_ms=6 * DAY_MS, submissions=2, age_ms=9 * DAY_MS),
+        Limits(points=9, points_ms=2 * DAY_MS, submissions=3, age_ms=5 * DAY_MS),
+    ]
+)
 
 _score = st.sampled_from([None, 55.0, 65.0, 69.5, 78.0, 90.0, 104.0])
 _points = st.sampled_from([None, 0.0, 10.0])
@@ -66,8 +70,8 @@ _period = st.sampled_from([None, None, "7", "8"])
 @st.composite
 def records(draw: st.DrawFn, day_step: float = 1.0) -> GradeRecord:
     """Any record of one student: few ids, few times, so that collisions are common."""
-    day = day_step * draw(st.integers(0, 24))
-    course_id = draw(st.sampled_from(["1", "1", "2", "3"]))
+    day = day_step * draw(st.integers(0, 12))
+    course_id = draw(st.sampled_from(["1", "1", "1", "2", "3"]))
     updated_at = draw(st.sampled_from([None, time_at(day - 0.001), time_at(day), time_at(day + 0.5)]))
     kind = draw(st.sampled_from("ccccdgggoosu"))
     if kind == "c":
@@ -105,11 +109,15 @@ def records(draw: st.DrawFn, day_step: float = 1.0) -> GradeRecord:
     )
 
 
-def histories(max_size: int = 24) -> st.SearchStrategy[list[GradeRecord]]:
-    """Records of one student, over 24 days or over 480 or within one, in any order."""
-    return st.sampled_from([1.0, 20.0, 0.04]).flatmap(
-        lambda step: st.lists(records(step), max_size=max_size, unique_by=lambda r: r.event_id)
-    )
+_steps = st.sampled_from([1.0, 40.0, 0.04])
+_least = st.sampled_from([0, 20])  # lists drawn from 0 on would be 5 long on average, too short to trim
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[GradeRecord]:
+    """Records of one student, over 12 days or over 480 or within one, in any order."""
+    some = records(draw(_steps))
+    return draw(st.lists(some, min_size=draw(_least), max_size=50, unique_by=lambda r: r.event_id))
 
 
 def in_order(history: list[GradeRecord]) -> list[GradeRecord]:

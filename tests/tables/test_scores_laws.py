@@ -3,7 +3,7 @@
 from functools import reduce
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.records import GradeRecord
@@ -17,6 +17,7 @@ def scores_after(history: list[GradeRecord], limits: Limits) -> StudentScores:
     return reduce(lambda scores, record: fold(scores, record, limits), history, EMPTY)
 
 
+@settings(max_examples=400)
 @given(histories(), limits)
 def test_the_fold_gives_what_the_whole_set_of_records_gives(
     history: list[GradeRecord], limits: Limits
@@ -27,6 +28,7 @@ def test_the_fold_gives_what_the_whole_set_of_records_gives(
         assert scores == scores_of(history[:count], limits)
 
 
+@settings(max_examples=200)
 @given(histories(), limits, st.randoms(use_true_random=False))
 def test_order_and_repeats_do_not_matter(history: list[GradeRecord], limits: Limits, random: Random) -> None:
     once = scores_after(history, limits)
@@ -89,7 +91,7 @@ def test_only_a_record_newer_than_all_of_its_kind_is_newest(
         seen[kind] = max(order(record), seen.get(kind, ("", "", "")))
 
 
-@given(histories(max_size=40), limits)
+@given(histories(), limits)
 def test_state_is_bounded(history: list[GradeRecord], limits: Limits) -> None:
     scores = scores_after(history, limits)
     for course in scores.courses.values():
