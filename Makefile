@@ -4,6 +4,7 @@
 MAKEFLAGS += --no-print-directory
 export PYTHON
 JARS := target/kafka-libs.stamp
+HAS_JAVA_AND_MAVEN := { [ -x "$$JAVA_HOME/bin/java" ] || command -v java; } >/dev/null && command -v mvn >/dev/null
 
 .DEFAULT_GOAL := help
 .PHONY: help
@@ -18,7 +19,7 @@ demo: ## See it work: an embedded broker, a synthetic semester, its alerts (abou
 .PHONY: test
 test: ## Run all tests; those on Apache Kafka need Java 17 and Maven
 	@scripts/environment dev
-	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
+	@if $(HAS_JAVA_AND_MAVEN); then \
 	    $(MAKE) --silent $(JARS); \
 	elif [ ! -e $(JARS) ]; then \
 	    echo "Java 17 or Maven isn't installed: the tests on Apache Kafka (marker kafka) are skipped"; \
@@ -44,7 +45,7 @@ format: ## Format the code and mend what the linter can
 kafka-jars: $(JARS) ## Fetch the jars of Apache Kafka for the tests (once, 45 MB)
 
 $(JARS): pom.xml
-	@command -v java >/dev/null && command -v mvn >/dev/null || \
+	@{ $(HAS_JAVA_AND_MAVEN); } || \
 	    { echo "needs Java 17 and Maven (on Debian: apt-get install openjdk-17-jre-headless maven)" >&2; exit 1; }
 	@echo "Fetching the jars of Apache Kafka into target/kafka-libs ..."
 	@rm -rf target/kafka-libs
