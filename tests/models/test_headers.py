@@ -1,0 +1,156 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.grades import Reason, Rejected
+from models.headers import (
+    DEAD_LETTER_HEADERS,
+    MAX_MESSAGE_BYTES,
+    RECORD_OVERHEAD_BYTES,
+    alert_headers,
+    cut_value,
+    dead_letter_headers,
+    original_headers,
+    record_headers,
+    snapshot_headers,
+)
+from tests.models.test_alerts import alert
+from tests.models.test_records import example
+
+REJECTED = Rejected(Reason.INVALID_BODY, "body.score: not a number", "grade_change")
+
+
+def test_record_is_a_cloud_event_with_the_time_of_its_raw_message() -> None:
+    record = example()
+    expected = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", record.event_id.encode()),
+        ("ce_source", b"gradewatch/r"),
+        ("ce_type", b"gradewatch.grade-record.v1"),
+        ("ce_time", b"2019-12-11T16:26:34.000Z"),
+        ("ce_subject", b"r:2"),
+        ("content-type", b"application/json"),
+    ]
+    assert record_headers(record, 1_791_209_002_417) == [
+        *expected,
+        ("gradewatch.raw_timestamp", b"1791209002417"),
+    ]
+    assert record_headers(record, 0)[-1] == ("gradewatch.raw_timestamp", b"0")
+    assert record_headers(record, None) == record_headers(record, -1) == expected
+
+
+def test_alert_is_a_cloud_event_known_by_its_alert_id() -> None:
+    assert dict(alert_headers(alert())) == {
+        "ce_specversion": b"1.0",
+        "ce_id": b"0" * 32,
+        "ce_source": b"gradewatch/r",
+        "ce_type": b"gradewatch.alert.v1",
+        "ce_time": b"2026-10-05T14:03:22.417Z",
+        "ce_subject": b"r:48",
+        "content-type": b"application/json",
+    }
+
+
+def test_snapshot_is_a_cloud_event_known_by_the_event_that_led_to_it() -> None:
+    headers = snapshot_headers(
+        event_id="1" * 32,
+        root_account_uuid="Schülé",
+        event_time="2026-10-05T14:03:22.417Z",
+        key="Schülé:48:565".encode(),
+    )
+    assert dict(headers) == {
+        "ce_specversion": b"1.0",
+        "ce_id": b"1" * 32,
+        "ce_source": "gradewatch/Schülé".encode(),
+        "ce_type": b"gradewatch.student-scores.v1",
+        "ce_time": b"2026-10-05T14:03:22.417Z",
+        "ce_subject": "Schülé:48:565".encode(),
+        "content-type": b"application/json",
+    }
+
+
+def letter(
+    original: list[tuple[str, bytes | None]], whole_bytes: int | None = None
+) -> list[tuple[str, bytes | None]]:
+    return dead_letter_headers(
+        original,
+        REJECTED,
+        version="0.1.0",
+        failed_at="2026-10-05T14:03:22.630Z",
+        topic="school.raw-events",
+        partition=3,
+        offset=1_234_567_890_123,
+        whole_bytes=whole_bytes,
+    )
+
+
+def test_dead_letter_says_why_and_where_after_the_messages_own_headers() -> None:
+    original: list[tuple[str, bytes | None]] = [("event_name", b"grade_change"), ("x", None), ("x", b"\xff")]
+    assert letter(original) == [
+        *original,
+        ("gradewatch.reason", b"invalid_body"),
+        ("gradewatch.detail", b"body.score: not a number"),
+        ("gradewatch.version", b"0.1.0"),
+        ("gradewatch.failed_at", b"2026-10-05T14:03:22.630Z"),
+        ("__streams.errors.exception", b"gradewatch.Rejected"),
+        ("__streams.errors.message", b"invalid_body: body.score: not a number"),
+        ("__streams.errors.stacktrace", b""),
+        ("__streams.errors.topic", b"school.raw-events"),
+        ("__streams.errors.partition", b"3"),
+        ("__streams.errors.offset", b"1234567890123"),
+    ]
+    assert ("gradewatch.truncated", b"9000000") in letter(original, whole_bytes=9_000_000)
+
+
+headers = st.lists(st.tuples(st.sampled_from(["x", *DEAD_LETTER_HEADERS]), st.none() | st.binary(max_size=3)))
+
+
+@given(headers, st.none() | st.integers(0))
+def test_replay_gives_back_the_messages_own_headers(
+    original: list[tuple[str, bytes | None]], whole_bytes: int | None
+) -> None:
+    sent = letter(original, whole_bytes)
+    assert {name for name, _ in sent[len(original) :]} >= set(DEAD_LETTER_HEADERS) - {"gradewatch.truncated"}
+    assert original_headers(sent) == original
+    assert original_headers([*sent, ("mirror", b"1")]) == [*original, ("mirror", b"1")]
+
+
+def test_headers_of_a_message_that_is_no_dead_letter_stay() -> None:
+    assert original_headers([("x", b"1")]) == [("x", b"1")]
+
+
+@given(st.lists(st.tuples(st.text(max_size=8), st.none() | st.binary(max_size=9)), max_size=4))
+def test_a_value_is_cut_only_when_its_message_would_be_too_large(
+    original: list[tuple[str, bytes | None]],
+) -> None:
+    own = sum(len(name.encode()) + len(content or b"") for name, content in original)
+    limit = RECORD_OVERHEAD_BYTES + 500
+    value, whole_bytes = cut_value(b"v" * 1000, b"k" * 9, original, max_message_bytes=limit)
+    assert value is not None
+    assert whole_bytes == 1000
+    assert 400 <= len(value) + own <= 500 - 9
+    assert cut_value(value, b"k" * 9, original, max_message_bytes=limit) == (value, None)
+
+
+@pytest.mark.parametrize("value", [None, b"", b"v" * 1_048_577])
+def test_a_value_with_room_is_kept_as_it_is(value: bytes | None) -> None:
+    assert cut_value(value, None, []) == (value, None)
+
+
+def test_nothing_is_left_of_a_value_whose_key_takes_all_room() -> None:
+    assert cut_value(b"value", b"k" * MAX_MESSAGE_BYTES, []) == (b"", 5)
+
+
+def test_what_is_added_to_a_dead_letter_fits_the_room_left_for_it() -> None:
+    rejected = Rejected(Reason.INVALID_METADATA, "metadata.root_account_uuid: " + "d" * 200)
+    added = dead_letter_headers(
+        [],
+        rejected,
+        version="1.0.0.dev0+" + "f" * 40,
+        failed_at="2026-10-05T14:03:22.630Z",
+        topic="t" * 249,
+        partition=2**31 - 1,
+        offset=2**63 - 1,
+        whole_bytes=2**31 - 1,
+    )
+    assert sum(len(name) + len(content or b"") + 10 for name, content in added) < RECORD_OVERHEAD_BYTES // 2
