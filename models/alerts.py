@@ -36,8 +36,8 @@ class Alert(BaseModel):
     event_id: EventId | None = Field(description="The event that led to it; null for a course-wide drop.")
     event_time: Time = Field(description="That event's time; the window's start for a course-wide drop.")
     detected_at: Time = Field(description="When the worker found it.")
-    value: Score | None = Field(description="The value judged, such as the new score.")
-    previous: Score | None = Field(description="The value before, as it was kept.")
+    value: Score | str | None = Field(description="The value judged: the new score, or the name of a status.")
+    previous: Score | str | None = Field(description="The value before, as it was kept.")
     reference: Score | None = Field(description="What it was judged against, such as peak or threshold.")
     message: str = Field(description="One plain English sentence without any name.")
 
