@@ -173,12 +173,15 @@ async def create_topics(settings: Settings, timeout_seconds: float) -> Report:
         refused = [problem for problem in before.failures if problem.topic in before.found]
         if refused or not missing:
             return before
-        await _create(admin, missing, settings.replication)
+        created = await _create(admin, missing, settings.replication)
         after = await _inspect_until_visible(admin, topology)
-    return Report(topology, after.found, after.problems, created=tuple(spec.name for spec in missing))
+    return Report(topology, after.found, after.problems, created)
 
 
-async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], replication: int | None) -> None:
+async def _create(
+    admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], replication: int | None
+) -> tuple[str, ...]:
+    """Create topics and return the names of those that nobody else created meanwhile."""
     topics = [
         NewTopic(
             name=spec.name,
@@ -195,14 +198,16 @@ async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], replic
         answer = await admin.create_topics(topics)
     except KafkaError as error:
         raise BrokerError(f"The broker did not create the topics: {error}.") from error
-    refusals = []
+    created, refusals = [], []
     for name, code, *message in answer.topic_errors:
-        error_type = for_code(code)
-        if code and error_type is not TopicAlreadyExistsError:  # another process was faster
+        if not code:
+            created.append(name)
+        elif (error_type := for_code(code)) is not TopicAlreadyExistsError:
             why = (message[0] if message else None) or error_type.__name__
             refusals.append(f"The broker refused to create topic {name}: {why.rstrip('.')}.")
     if refusals:
         raise BrokerError("\n".join(refusals))
+    return tuple(spec.name for spec in specs if spec.name in created)
 
 
 async def _inspect_until_visible(admin: AIOKafkaAdminClient, topology: Topology) -> Report:
