@@ -1,5 +1,3 @@
-# syntax=docker/dockerfile:1
-
 # Everything the worker needs as wheels: what has none is an error here, so no compiler is ever wanted.
 FROM python:3.11-slim-bookworm AS wheels
 WORKDIR /source

@@ -155,7 +155,7 @@ class KafkaBroker:
         try:
             self._wait_until_started(self._process, log_begins)
         except BaseException:
-            self.close()
+            self.kill()
             raise
 
     def stop(self, *, grace_seconds: float = 30.0) -> None:
@@ -176,9 +176,10 @@ class KafkaBroker:
         self.start()
 
     def close(self) -> None:
-        """End it at once if it still runs: for the end of a test, when its data is wanted no more."""
+        """End it at once if it still runs and remove its data; the log stays for whoever looks for a reason."""
         if self._process is not None:
             self.kill()
+        shutil.rmtree(self._data_directory, ignore_errors=True)
 
     def __enter__(self) -> Self:
         self.start()
