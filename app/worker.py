@@ -159,6 +159,7 @@ class Worker:
                 credentials=faust_credentials(settings),
                 instance_id=settings.instance_id,
                 commit_interval_seconds=settings.commit_interval_seconds,
+                catch_up_skew_ms=int(settings.catch_up_skew_seconds * 1000),
                 session_timeout_seconds=settings.session_timeout_seconds,
                 broker_timeout_seconds=settings.broker_timeout_seconds,
             ),
@@ -183,7 +184,7 @@ class Worker:
             max_cached_students=settings.table_cache_keys,
             now=_now,
         )
-        app.chunk_agent(topology.raw.name, router, name="router")
+        app.chunk_agent(topology.raw.name, router, name="router", in_step=True)
         app.chunk_agent(topology.records.name, scorer, name="scorer")
         self._metrics.table_keys.set_function(scorer.table.estimated_keys)
         self._metrics.recovery_remaining.set_function(app.recovery_remaining)

@@ -34,6 +34,8 @@ class EngineOptions:
     commit_interval_seconds: float = 1.0
     session_timeout_seconds: float = 10.0
     rebalance_timeout_seconds: float = 60.0
+    #: How far, in Kafka's time, one partition of a topic read in step may run ahead of another.
+    catch_up_skew_ms: int = 2_000
     #: How long an unreachable broker is waited for.
     broker_timeout_seconds: float = 300.0
     #: How long a rebalance or a stop waits for the chunks in hand.
@@ -55,6 +57,8 @@ class ChunkApp(faust.App):
         self.options = options
         self.outlet = outlet
         self.observer = observer
+        #: Topics whose backlog is read in the order of Kafka's time across partitions.
+        self.topics_in_step: set[str] = set()
         self.write_behind_tables: list[WriteBehindTable[Any]] = []
         #: Ends with the reason when the engine can't go on.
         self.failure: asyncio.Future[BaseException] | None = None
@@ -92,8 +96,14 @@ class ChunkApp(faust.App):
     def _new_transport(self) -> ChunkTransport:
         return ChunkTransport(self.conf.broker_consumer, self)
 
-    def chunk_agent(self, topic: str, handle: ChunkHandler, *, name: str) -> None:
-        """Declare an agent that gives each chunk of a topic to `handle`."""
+    def chunk_agent(self, topic: str, handle: ChunkHandler, *, name: str, in_step: bool = False) -> None:
+        """Declare an agent that gives each chunk of a topic to `handle`.
+
+        With `in_step` the topic's partitions are merged in the order of Kafka's time while there is a
+        backlog, and a chunk may have messages of several of them.
+        """
+        if in_step:
+            self.topics_in_step.add(topic)
 
         async def work(chunks: StreamT[Chunk]) -> None:
             async for chunk in chunks:

@@ -1,4 +1,4 @@
-"""A chunk: everything that one fetch brought for one partition, handed on as one Faust event.
+"""A chunk: everything that one fetch brought for a partition, handed on as one Faust event.
 
 Faust's cost per event (queue, stream, sensors, acknowledgement) is then paid once per fetch. Nothing is
 waited for to fill a chunk, so at low rates a chunk is a single message and arrives as fast as one.
@@ -6,7 +6,7 @@ waited for to fill a chunk, so at low rates a chunk is a single message and arri
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from faust import Schema
 from faust.types import TP
@@ -24,21 +24,33 @@ class Record(Protocol):
     headers: Sequence[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Chunk:
-    """Consecutive messages of one partition, in the order of their offsets; never empty."""
+class Span(NamedTuple):
+    """Which part of a partition a chunk has."""
 
     tp: TP
+    #: Where what was delivered before it ended (None: it is the first since the seek).
+    follows: int | None
+    #: The offset to commit once the chunk is done.
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """Messages that are worked on together; never empty, and in order for each of its partitions.
+
+    Chunks of topics that are read in step may have messages of several partitions, all others have one.
+    """
+
     records: Sequence[Record]
+    spans: tuple[Span, ...]
     #: Which period between two seeks it was fetched in; work on a chunk of an earlier one is void.
     epoch: int
-    #: Where the chunk delivered before this one ended (None: this is the first since the seek).
-    follows: int | None
 
     @property
-    def next_offset(self) -> int:
-        """The offset to commit once the whole chunk is done."""
-        return self.records[-1].offset + 1
+    def tp(self) -> TP:
+        """The partition of a chunk that has one only."""
+        (span,) = self.spans
+        return span.tp
 
 
 class ChunkHandler(Protocol):

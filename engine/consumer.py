@@ -10,7 +10,7 @@ committed. What fails at any step fails the worker; nothing is committed then.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 import aiokafka
@@ -22,7 +22,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from engine.chunks import Chunk, Observer, Record
+from engine.chunks import Chunk, Observer, Record, Span
+from engine.in_step import InStep
 
 if TYPE_CHECKING:
     from engine.app import ChunkApp
@@ -83,6 +84,17 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         self.membership_confirmed_at = membership_clock()
         await super().on_partitions_assigned(assigned, generation_id)
 
+    def is_behind(self, tp: TP) -> bool:
+        """Tell whether a partition has more than what was fetched; True while that isn't known yet."""
+        assigned = self._ensure_consumer()._subscription.subscription
+        if assigned is None or assigned.assignment is None:
+            return False
+        state = assigned.assignment.state_value(aiokafka.TopicPartition(tp.topic, tp.partition))
+        if state is None:
+            return False
+        # The position goes past control records at the end, which no offset of a message would.
+        return not state.has_valid_position or state.highwater is None or state.position < state.highwater
+
     async def seek_streams(self, tps: Iterable[TP]) -> dict[TP, int | None]:
         """Go back to what is committed, or to the beginning; return the committed offsets."""
         return dict(await self.call_thread(self._seek_streams, list(tps)))
@@ -124,8 +136,9 @@ class ChunkConsumer(driver.Consumer):
         self.epoch = 0
         #: Per partition, where the last done chunk ended; None where nothing was committed or done yet.
         self._done: dict[TP, int | None] = {}
-        self._fetched: dict[TP, int | None] = {}
+        self._delivered: dict[TP, int | None] = {}
         self._committed: dict[TP, int | None] = {}
+        self._in_step = InStep(skew_ms=self.app.options.catch_up_skew_ms)
         #: Whether agents may begin chunks, and stream partitions be fetched from: not in a rebalance.
         self._admitting = False
         self._positioned = False
@@ -159,31 +172,58 @@ class ChunkConsumer(driver.Consumer):
             fetched = await self._thread.getmany(tps, min(timeout, FETCH_WAIT_SECONDS))
         finally:
             self._no_fetch_under_way.set()
-        chunks = [self._chunk(TP(tp.topic, tp.partition), records, epoch) for tp, records in fetched.items()]
-        for chunk in chunks:
+        # All at once: a seek may come between two of them.
+        for chunk in list(self._chunks(fetched, epoch)):
             if not self.flow_active or generation != self.app.consumer_generation_id:
                 return  # a rebalance: it ends with a seek, which brings these again
-            if not self._is_changelog_tp(chunk.tp) and (epoch != self.epoch or not self._admitting):
+            if not self._is_changelog_tp(chunk.spans[0].tp) and (epoch != self.epoch or not self._admitting):
                 continue  # fetched before a seek that has happened since
-            yield chunk.tp, self._message(chunk, generation)
+            yield chunk.spans[0].tp, self._message(chunk, generation)
 
     def _fetchable(self) -> set[TP]:
         # A copy: Faust changes the set from this thread while the consumer's thread reads it.
         return {tp for tp in self._get_active_partitions() if self._admitting or self._is_changelog_tp(tp)}
 
-    def _chunk(self, tp: TP, records: Sequence[Record], epoch: int) -> Chunk:
-        chunk = Chunk(tp, records, epoch, self._fetched.get(tp))
-        self._fetched[tp] = chunk.next_offset
-        return chunk
+    def _chunks(self, fetched: Mapping[Any, Sequence[Record]], epoch: int) -> Iterator[Chunk]:
+        """Yield the chunks that a fetch lets go, those read in step first."""
+        single = []
+        for partition, records in fetched.items():
+            tp = TP(partition.topic, partition.partition)
+            if tp.topic in self.app.topics_in_step:
+                self._in_step.add(tp, records)
+            else:
+                single.append((tp, records))
+        if self._in_step.holding:
+            merged = self._in_step.take(self._behind())
+            if merged:
+                ends = {tp: record.offset + 1 for _, tp, record in merged}
+                spans = tuple(self._span(tp, end) for tp, end in ends.items())
+                yield Chunk([record for _, _, record in merged], spans, epoch)
+        for tp, records in single:
+            yield Chunk(records, (self._span(tp, records[-1].offset + 1),), epoch)
+
+    def _behind(self) -> list[TP]:
+        """Return which partitions that are read in step have more than what has been fetched."""
+        return [
+            tp
+            for tp in self._get_active_partitions() | self._buffered_partitions
+            if tp.topic in self.app.topics_in_step and self._thread.is_behind(tp)
+        ]
+
+    def _span(self, tp: TP, next_offset: int) -> Span:
+        span = Span(tp, self._delivered.get(tp), next_offset)
+        self._delivered[tp] = next_offset
+        return span
 
     @staticmethod
     def _message(chunk: Chunk, generation: int) -> ConsumerMessage:
-        last = chunk.records[-1]
+        """Wrap a chunk as Faust's message: one of its (first) partition, at its last offset."""
+        span = chunk.spans[0]
         return ConsumerMessage(
-            chunk.tp.topic,
-            chunk.tp.partition,
-            last.offset,
-            last.timestamp / 1000.0,
+            span.tp.topic,
+            span.tp.partition,
+            span.next_offset - 1,
+            chunk.records[-1].timestamp / 1000.0,
             0,
             None,
             None,
@@ -191,7 +231,7 @@ class ChunkConsumer(driver.Consumer):
             None,
             0,
             0,
-            chunk.tp,
+            span.tp,
             generation_id=generation,
         )
 
@@ -215,12 +255,13 @@ class ChunkConsumer(driver.Consumer):
             self._nothing_in_hand.set()
         if not done or chunk.epoch != self.epoch:
             return
-        if self._done.get(chunk.tp) != chunk.follows:
-            raise EngineError(
-                f"{chunk.tp.topic}[{chunk.tp.partition}]: a chunk following offset {chunk.follows} is done "
-                f"although the last one done ends at {self._done.get(chunk.tp)}"
-            )
-        self._done[chunk.tp] = chunk.next_offset
+        for tp, follows, next_offset in chunk.spans:
+            if self._done.get(tp) != follows:
+                raise EngineError(
+                    f"{tp.topic}[{tp.partition}]: a chunk following offset {follows} is done, but the one "
+                    f"done last ends at {self._done.get(tp)}"
+                )
+            self._done[tp] = next_offset
 
     def oldest_in_hand_seconds(self) -> float:
         """Return for how long agents have been at work on the chunk that they began first."""
@@ -360,8 +401,9 @@ class ChunkConsumer(driver.Consumer):
         self._positioned = False
         for tp in self._done:
             self.app.observer.released(tp.topic, tp.partition)
-        for offsets in (self._done, self._fetched, self._committed):
+        for offsets in (self._done, self._delivered, self._committed):
             offsets.clear()
+        self._in_step.clear()
         self._read_offset.clear()
         for table in self.app.write_behind_tables:
             table.forget()
@@ -375,7 +417,7 @@ class ChunkConsumer(driver.Consumer):
             self._forget()
         streams = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
         committed = await self._thread.seek_streams(streams)
-        for offsets in (self._done, self._fetched, self._committed):
+        for offsets in (self._done, self._delivered, self._committed):
             offsets.update(committed)
         self._positioned = True
 

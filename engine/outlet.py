@@ -10,6 +10,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaProducer
@@ -26,6 +27,12 @@ _RETRY_SECONDS: Final = 0.5
 #: As aiokafka takes them: a list, not any sequence; a header without a value is legal in Kafka.
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 _NO_HEADERS: Final[Headers] = []
+
+
+@lru_cache(maxsize=1 << 16)
+def _java_hash(key: bytes) -> int:
+    """Return murmur2 as Java's default partitioner takes it; aiokafka's is written in Python and slow."""
+    return int(murmur2(key)) & 0x7FFFFFFF
 
 
 class DeliveryError(Exception):
@@ -162,7 +169,7 @@ class Outlet:
         partitions = self._partitions[topic]
         if key is None:
             return next(self._turn) % partitions
-        return int(murmur2(key) & 0x7FFFFFFF) % partitions
+        return _java_hash(key) % partitions
 
     async def room(self) -> None:
         """Wait while too much is unacknowledged: back-pressure for whoever takes in more work."""
