@@ -176,7 +176,7 @@ class KafkaBroker:
         self.start()
 
     def close(self) -> None:
-        """End it at once if it still runs and remove its data; the log stays for whoever looks for a reason."""
+        """End it at once if it still runs and remove its data; the log stays to be read."""
         if self._process is not None:
             self.kill()
         shutil.rmtree(self._data_directory, ignore_errors=True)
