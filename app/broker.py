@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -58,10 +57,10 @@ async def _try_to_start(client: Client, timeout_seconds: float) -> str | None:
         try:
             async with asyncio.timeout(timeout_seconds):
                 await client.start()
-        except (KafkaError, OSError, ssl.SSLError) as error:
-            return messages[-1] if messages else str(error)
-        except TimeoutError:
+        except TimeoutError:  # an OSError, but without words
             return messages[-1] if messages else "no answer"
+        except (KafkaError, OSError) as error:  # ssl.SSLError is an OSError too
+            return messages[-1] if messages else str(error)
     return None
 
 

@@ -31,16 +31,15 @@ PIPE_WIDTH = 200
 
 
 class Sentence(click.ClickException):
-    """Ends the program with `Error: …` on stderr, one line per problem, and an exit code."""
+    """Ends the program with `Error: …` on stderr, further lines below it, and an exit code."""
 
     def __init__(self, error: GradewatchError) -> None:
         super().__init__(str(error))
         self.exit_code = error.exit_code
 
     def show(self, file: Any = None) -> None:
-        """Print the problems."""
-        for line in self.message.splitlines():
-            click.echo(f"Error: {line}", file=file, err=True)
+        """Print the problems, one a line."""
+        click.echo("Error: " + "\n       ".join(self.message.splitlines()), file=file, err=True)
 
 
 def config_file_option() -> click.Option:

@@ -191,7 +191,7 @@ def _snapshot_sections(shown: StudentScoresSnapshot) -> Iterator[Mapping[str, st
         }
     window = shown.window
     yield {
-        f"Last {window.days:g} days": f"{window.points} scores",
+        f"Last {window.days:g} days": f"{window.points} score{'' if window.points == 1 else 's'}",
         "First, last": f"{_number(window.first)}, {_number(window.last)}",
         "Lowest, highest, mean": f"{_number(window.min)}, {_number(window.max)}, {_number(window.mean)}",
         "Change": _number(window.change, "+.2f"),

@@ -44,8 +44,8 @@ def _show(report: Report, *, as_json: bool) -> None:
     else:
         _print_table(report)
         warnings = [problem for problem in report.problems if problem.severity is Severity.WARNING]
-        for line in explain(warnings).splitlines():
-            click.echo(f"Warning: {line}", err=True)
+        if warnings:
+            click.echo("Warning: " + explain(warnings).replace("\n", "\n         "), err=True)
     if report.failures:
         raise TopicsError(explain(report.failures))
 

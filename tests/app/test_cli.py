@@ -71,7 +71,7 @@ def test_bad_configuration_exits_with_2_and_sentences(arguments: list[str]) -> N
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
         "Error: GRADEWATCH_PARTITIONS is 'eight', but must be a whole number from 1 to 10000.",
-        "Error: GRADEWATCH_WEB_PORT is '-1', but must be a whole number from 0 to 65535.",
+        "       GRADEWATCH_WEB_PORT is '-1', but must be a whole number from 0 to 65535.",
     ]
 
 
