@@ -11,6 +11,7 @@ from models.records import (
     GradeChange,
     GradeOverride,
     GradeRecord,
+    GradeRecordBase,
     event_id,
 )
 from models.times import time_from_epoch_ms
@@ -18,7 +19,7 @@ from tables.scores import DAY_MS, LIMITS, Limits
 
 START_MS = int(datetime(2026, 9, 1, tzinfo=UTC).timestamp()) * 1_000
 
-R = TypeVar("R", bound=GradeRecord)
+R = TypeVar("R", bound=GradeRecordBase)
 
 
 def time_at(day: float) -> str:
@@ -69,7 +70,7 @@ _period = st.sampled_from([None, None, "7", "8"])
 
 @st.composite
 def records(draw: st.DrawFn, day_step: float = 1.0) -> GradeRecord:
-    """Any record of one student: few ids, few times, so that collisions are common."""
+    """Draw any record of one student: few ids, few times, so that collisions are common."""
     day = day_step * draw(st.integers(0, 12))
     course_id = draw(st.sampled_from(["1", "1", "1", "2", "3"]))
     updated_at = draw(st.sampled_from([None, time_at(day - 0.001), time_at(day), time_at(day + 0.5)]))
@@ -115,7 +116,7 @@ _least = st.sampled_from([0, 20])  # lists drawn from 0 on would be 5 long on av
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[GradeRecord]:
-    """Records of one student, over 12 days or over 480 or within one, in any order."""
+    """Draw records of one student, over 12 days or over 480 or within one, in any order."""
     some = records(draw(_steps))
     return draw(st.lists(some, min_size=draw(_least), max_size=50, unique_by=lambda r: r.event_id))
 
@@ -125,5 +126,5 @@ def in_order(history: list[GradeRecord]) -> list[GradeRecord]:
 
 
 def order(record: GradeRecord) -> tuple[str, str, str]:
-    """The order of events, in the words of the documentation."""
+    """Return a record's place in the order of events, in the words of the documentation."""
     return (record.event_time, getattr(record, "updated_at", None) or "", record.event_id)

@@ -55,8 +55,9 @@ def _course(records: list[GradeRecord], limits: Limits) -> CourseScores:
     hidden = _window([row for row in active if row.unposted_current_score is not None], limits)
     states = {record.submission_id: record for record in records if isinstance(record, GradeChange)}
     return CourseScores(
-        newest=newest
-        and CourseEvent(
+        newest=None
+        if newest is None
+        else CourseEvent(
             *_stamp(newest),
             newest.current_score,
             newest.final_score,
