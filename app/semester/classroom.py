@@ -48,7 +48,7 @@ class Classroom:
         self._envelope = envelope
         self._events = events
         self._saved = [CourseScores()] * size
-        self._by_id = sorted(range(size), key=lambda s: int(course.enrollments[s].student.person.global_id))
+        self._by_id = sorted(range(size), key=lambda s: int(course.enrollments[s].student.person.user_id))
 
     # What the students do
 
@@ -186,20 +186,18 @@ class Classroom:
         )
 
     def announce_points(self, student: int, assignment: Assignment, old_points: float) -> None:
-        """Announce that a submission's possible points were edited: the score is the same as before."""
-        submission = self.book.submission(student, assignment.index)
+        """Announce that a submission's possible points were edited."""
         teacher = self.course.teachers[0]
         self._events.grade_change(
             self.agenda.now_ms,
             self.course.enrollments[student],
             student,
             assignment,
-            submission,
+            self.book.submission(student, assignment.index),
             actor=teacher,
             page=Page.ASSIGNMENT,
             grader=teacher,
             old_points=old_points,
-            old_score=submission.score,
         )
 
     def announce_override(self, student: int, row_id: int, new: float | None, old: float | None) -> None:

@@ -137,7 +137,7 @@ def _plan_course(
     enrollments = []
     for place, (student, declines) in enumerate(members):
         row_id = first_row_id + 2 * place
-        sections = (row_id, row_id + 1) if rng.random() < 0.03 else (row_id,)
+        sections = (row_id, row_id + 1) if rng.random() < 0.1 else (row_id,)
         enrollments.append(Enrollment(student, declines, sections))
     teachers = rng.sample(school.teachers, min(len(school.teachers), 1 + len(members) // 60))
     weights = rng.choice(_WEIGHTS) if rng.random() < 0.8 else (100.0,)

@@ -94,16 +94,15 @@ class GradeEvents:
         page: Page,
         grader: Person | None,
         old_points: float | None = None,
-        old_score: float | None = None,
     ) -> None:
         """Announce a submission's state.
 
-        Its old score is that of the version before the last one, so that posting states an old step again;
-        `old_score` says otherwise together with `old_points`, where the possible points were edited.
+        Its old score is that of the version before the last one, so that posting states an old step again.
+        `old_points` are the possible points before they were edited.
         """
         person = enrollment.student.person
         before_points = assignment.points if old_points is None else old_points
-        before = submission.previous_score if old_points is None else old_score
+        before = submission.previous_score
         metadata = self._request("grade_change", time_ms, person, assignment, actor, page)
         body = without_nulls(
             {

@@ -45,7 +45,7 @@ class CourseLife:
                 at(assignment.due_ms - 2 * self._day_ms, self._open_quiz, assignment)
             at(assignment.due_ms, self._collect, assignment)
         editable = [a for a in self._course.assignments if a.grading != "pass_fail" and a.points > 0]
-        if editable and rng.random() < 0.25:
+        if editable and rng.random() < 0.4:
             edited = rng.choice(editable)
             at(edited.due_ms + rng.uniform(4, 9) * self._day_ms, self._edit_points, edited)
         for student in range(len(room.active)):
@@ -237,7 +237,10 @@ class CourseLife:
         now_ms, old_points = self._room.agenda.now_ms, assignment.points
         assignment.points = round(old_points * self._rng.choice((0.8, 0.9, 1.1, 1.2)) * 4) / 4
         self._room.book.rescale(assignment.index, assignment.group, assignment.points, old_points)
-        for nth, (student, _) in enumerate(self._room.graded(assignment)):
+        for nth, (student, submission) in enumerate(self._room.graded(assignment)):
+            # Canvas saves each submission again: a new version with the score of the one before.
+            again = submission._replace(previous_score=submission.score)
+            self._room.replace(student, assignment, again)
             self._at(now_ms + 25 * nth, self._room.announce_points, student, assignment, old_points)
         self._room.recompute_course_soon()
 

@@ -1,6 +1,5 @@
 """Messages that no reader can accept: every reason for a rejection, in several ways each."""
 
-import copy
 from collections.abc import Callable, Mapping
 from random import Random
 from types import MappingProxyType
@@ -108,7 +107,7 @@ class Poisoner:
 
     def __init__(self, school: School, rng: Random) -> None:
         self._rng = rng
-        self._sound = _sound_event(school)
+        self._school = school
         self._next = list(SPOILS)
         rng.shuffle(self._next)
         self._usual = [reason for reason in SPOILS if reason is not Reason.TOO_LARGE]
@@ -121,34 +120,32 @@ class Poisoner:
             reason = Reason.TOO_LARGE
         else:
             reason = self._rng.choice(self._usual)
-        event = copy.deepcopy(self._sound)
-        event["metadata"]["event_time"] = time_text(time_ms)
-        value = self._rng.choice(SPOILS[reason])(event, self._rng)
+        value = self._rng.choice(SPOILS[reason])(self.sound_event(time_ms), self._rng)
         return RawEvent(value, time_ms, None, "poison", reason.value)
 
-
-def _sound_event(school: School) -> dict[str, Fields]:
-    student = global_id(_NOBODY)
-    return {
-        "metadata": {
-            "root_account_uuid": school.root_account_uuid,
-            "root_account_id": school.root_account_id,
-            "context_type": "Course",
-            "context_id": global_id(_NOBODY),
-            "producer": "canvas",
-            "event_name": "grade_change",
-            "event_time": "",
-        },
-        "body": {
-            "submission_id": global_id(_NOBODY),
-            "assignment_id": global_id(_NOBODY),
-            "assignment_name": "Homework",
-            "grade": "8.5",
-            "score": 8.5,
-            "points_possible": 10.0,
-            "student_id": student,
-            "user_id": student,
-            "grading_complete": True,
-            "muted": False,
-        },
-    }
+    def sound_event(self, time_ms: int) -> dict[str, Fields]:
+        """Give what is going to be spoilt."""
+        nobody = global_id(_NOBODY)
+        return {
+            "metadata": {
+                "root_account_uuid": self._school.root_account_uuid,
+                "root_account_id": self._school.root_account_id,
+                "context_type": "Course",
+                "context_id": nobody,
+                "producer": "canvas",
+                "event_name": "grade_change",
+                "event_time": time_text(time_ms),
+            },
+            "body": {
+                "submission_id": nobody,
+                "assignment_id": nobody,
+                "assignment_name": "Homework",
+                "grade": "8.5",
+                "score": 8.5,
+                "points_possible": 10.0,
+                "student_id": nobody,
+                "user_id": nobody,
+                "grading_complete": True,
+                "muted": False,
+            },
+        }
