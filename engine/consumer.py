@@ -101,15 +101,16 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _seek_streams(self, tps: Sequence[TP]) -> dict[TP, int | None]:
         consumer = self._ensure_consumer()
-        committed: dict[TP, int | None] = {}
-        for tp in tps:
-            partition = aiokafka.TopicPartition(tp.topic, tp.partition)
-            offset = committed[tp] = await consumer.committed(partition)
-            if offset is None:
-                await consumer.seek_to_beginning(partition)
-            else:
+        partitions = [aiokafka.TopicPartition(tp.topic, tp.partition) for tp in tps]
+        committed = await asyncio.gather(*map(consumer.committed, partitions))
+        for partition, offset in zip(partitions, committed, strict=True):
+            if offset is not None:
                 consumer.seek(partition, offset)
-        return committed
+        fresh = [p for p, offset in zip(partitions, committed, strict=True) if offset is None]
+        if fresh:
+            # All in one call: each waits for the fetch under way to end.
+            await consumer.seek_to_beginning(*fresh)
+        return dict(zip(tps, committed, strict=True))
 
     async def commit_offsets(self, offsets: Mapping[TP, int]) -> None:
         """Commit; raises CommitFailedError when the group has moved on without us."""
