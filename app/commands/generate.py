@@ -149,6 +149,8 @@ def command(
         and context.get_parameter_source("partition_by") is not click.core.ParameterSource.DEFAULT
     ):
         raise click.UsageError("--partition-by goes with a topic; a file has no partitions.")
+    if labels is not None and not labels.parent.is_dir():  # better now than after the last event
+        raise click.UsageError(f"--labels: there is no folder {labels.parent}.")
     try:
         asked = Options(disorder_seconds=disorder, **options)
     except ValueError as error:

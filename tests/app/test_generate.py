@@ -125,6 +125,7 @@ def test_a_rate_is_kept(tmp_path: Path) -> None:
         (("--until", "tomorrow"), "neither a day"),
         (("--poison", "0.5", "--duplicates", "0.5"), "together at most 0.9"),
         (("--out", "x", "--topic", "y"), "exclude each other"),
+        (("--out", "x", "--labels", "missing/labels"), "there is no folder missing"),
         (("--out", "x", "--partition-by", "student"), "goes with a topic"),
     ],
 )
