@@ -112,17 +112,10 @@ def test_every_other_name_is_ignored(name: str) -> None:
     assert read(value_of({"attributes": {"event_name": name}})) == Ignored(name)
 
 
-@pytest.mark.parametrize("metadata", [{"event_name": "logged_in"}, {"event_name": "Grade_change"}])
-def test_ignored_by_the_strict_reading_too(metadata: dict[str, str]) -> None:
-    """A depth that the quick look for the name does not follow is still sound JSON."""
-    deep: Any = []
-    for _ in range(900):
-        deep = [deep]
-    value = value_of({"metadata": {"context_role": 7} | metadata, "body": deep})
-    assert read(value) == Ignored(metadata["event_name"])
-    assert read(value_of({"metadata": [], "attributes": metadata})) == Rejected(
-        Reason.INVALID_METADATA, "metadata: not an object", None
-    )
+@pytest.mark.parametrize("attributes", [7, [], {"event_name": 7}])
+def test_a_name_is_found_though_something_beside_it_is_not_as_expected(attributes: object) -> None:
+    value = value_of({"attributes": attributes, "metadata": {"event_name": "logged_in"}})
+    assert read(value) == Ignored("logged_in")
 
 
 @pytest.mark.parametrize("depth", [1, 64, 512])
