@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TypeAlias
 
+from faust.types import TP
+
 from agents.metrics import Metrics
 from agents.topology import Topology
 from engine.chunks import Chunk, Record
@@ -43,13 +45,13 @@ class Router:
         """Route every message of a chunk."""
         outcomes: Counter[tuple[str | None, str]] = Counter()
         limits = self._limits
-        for raw in chunk.records:
+        for index, raw in enumerate(chunk.records):
             match read(raw.value, raw.timestamp, limits=limits):
                 case Ignored(event_name=name):
                     outcomes[name, "ignored"] += 1
                 case Rejected() as rejected:
                     outcomes[rejected.event_name, "rejected"] += 1
-                    self.dead_letters.send(raw, rejected)
+                    self.dead_letters.send(raw, chunk.tp_of(index), rejected)
                 case record:
                     outcomes[record.type, "record"] += 1
                     self._send(record, raw)
@@ -76,7 +78,7 @@ class DeadLetters:
         self._version = version
         self._now = now
 
-    def send(self, message: Record, rejected: Rejected) -> None:
+    def send(self, message: Record, tp: TP, rejected: Rejected) -> None:
         """Queue a message with the reason why it is here."""
         value, whole_bytes = cut_value(message.value, message.key, message.headers)
         headers = dead_letter_headers(
@@ -84,8 +86,8 @@ class DeadLetters:
             rejected,
             version=self._version,
             failed_at=self._now(),
-            topic=message.topic,
-            partition=message.partition,
+            topic=tp.topic,
+            partition=tp.partition,
             offset=message.offset,
             whole_bytes=whole_bytes,
         )

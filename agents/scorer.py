@@ -66,7 +66,7 @@ class Scorer:
             try:
                 record = decode_record(message.value or b"")
             except ValueError as error:  # not written by a router
-                self._dead_letters.send(message, Rejected(Reason.INVALID_BODY, str(error)))
+                self._dead_letters.send(message, chunk.tp, Rejected(Reason.INVALID_BODY, str(error)))
                 continue
             standings[record.type, self._take(record, message, states)] += 1
         for (record_type, standing), count in standings.items():

@@ -13,10 +13,8 @@ from faust.types import TP
 
 
 class Record(Protocol):
-    """One message as aiokafka delivers it."""
+    """One message as aiokafka unpacks it; which partition it is of, its chunk knows."""
 
-    topic: str
-    partition: int
     offset: int
     timestamp: int
     key: bytes | None
@@ -45,6 +43,12 @@ class Chunk:
     spans: tuple[Span, ...]
     #: Which period between two seeks it was fetched in; work on a chunk of an earlier one is void.
     epoch: int
+    #: The partition of each record, where there are several.
+    tps: Sequence[TP] = ()
+
+    def tp_of(self, index: int) -> TP:
+        """Return the partition of the record at an index."""
+        return self.tps[index] if self.tps else self.spans[0].tp
 
     @property
     def tp(self) -> TP:
