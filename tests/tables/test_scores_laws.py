@@ -17,7 +17,7 @@ def scores_after(history: list[GradeRecord], limits: Limits) -> StudentScores:
     return reduce(lambda scores, record: fold(scores, record, limits), history, EMPTY)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(histories(), limits)
 def test_the_fold_gives_what_the_whole_set_of_records_gives(
     history: list[GradeRecord], limits: Limits
@@ -28,7 +28,6 @@ def test_the_fold_gives_what_the_whole_set_of_records_gives(
         assert scores == scores_of(history[:count], limits)
 
 
-@settings(max_examples=200)
 @given(histories(), limits, st.randoms(use_true_random=False))
 def test_order_and_repeats_do_not_matter(history: list[GradeRecord], limits: Limits, random: Random) -> None:
     once = scores_after(history, limits)

@@ -1,0 +1,73 @@
+"""The parameters of the rules: defaults, units, and what is a mistake."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tables.parameters import DEFAULT_RULES, Rules, ScoreDrop, ThresholdCrossed
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    day = 86_400_000
+    drop = {"min_drop": 10.0, "critical_drop": 20.0, "window": 7 * day, "rearm": 5.0}
+    assert DEFAULT_RULES.model_dump() == {
+        "score_drop": {"enabled": True, **drop},
+        "threshold_crossed": {"enabled": True, "thresholds": (70.0, 60.0), "rearm": 1.0},
+        "submission_score_drop": {"enabled": True, "min_drop_percent": 20.0},
+        "low_assignment_average": {"enabled": True, "last": 5, "min_count": 3, "below": 60.0, "rearm": 5.0},
+        "override_divergence": {"enabled": True, "min_gap": 15.0},
+        "final_status_changed": {"enabled": True},
+        "courses_at_risk": {"enabled": True, "below": 70.0, "min_courses": 2},
+        "hidden_score_drop": {"enabled": False, **drop},
+    }
+    assert Rules.model_validate({}) == DEFAULT_RULES
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [("7d", 604_800_000), ("12h", 43_200_000), ("30m", 1_800_000), ("35d", 3_024_000_000)],
+)
+def test_a_duration_is_written_in_days_hours_or_minutes(text: str, milliseconds: int) -> None:
+    assert ScoreDrop.model_validate({"window": text}).window == milliseconds
+
+
+def test_a_duration_is_kept_in_milliseconds() -> None:
+    assert ScoreDrop(window=90_000).window == 90_000
+
+
+def test_thresholds_are_kept_from_the_highest_each_once() -> None:
+    assert ThresholdCrossed.model_validate({"thresholds": [60, 75, 60.0]}).thresholds == (75.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "mistake", "field", "says"),
+    [
+        ("score_drop", {"window": "7 days"}, "window", 'such as "7d", "12h" or "30m"'),
+        ("score_drop", {"window": "36d"}, "window", "less than or equal"),
+        ("score_drop", {"window": "0d"}, "window", "greater than or equal"),
+        ("score_drop", {"min_drop": "10"}, "min_drop", "valid number"),
+        ("score_drop", {"min_drop": 0}, "min_drop", "greater than 0"),
+        ("score_drop", {"min_drop": 21}, None, "critical_drop is smaller than min_drop"),
+        ("score_drop", {"rearm": -1}, "rearm", "greater than or equal to 0"),
+        ("score_drop", {"rearm": float("inf")}, "rearm", "finite"),
+        ("score_drop", {"enabled": 1}, "enabled", "boolean"),
+        ("score_drop", {"minimum": 10}, "minimum", "not permitted"),
+        ("threshold_crossed", {"thresholds": []}, "thresholds", "at least 1"),
+        ("threshold_crossed", {"thresholds": list(range(17))}, "thresholds", "at most 16"),
+        ("low_assignment_average", {"min_count": 6}, None, "min_count is greater than last"),
+        ("low_assignment_average", {"last": 65}, "last", "less than or equal to 64"),
+        ("courses_at_risk", {"min_courses": 0}, "min_courses", "greater than or equal to 1"),
+    ],
+)
+def test_a_mistake_names_its_field(rule: str, mistake: dict[str, Any], field: str | None, says: str) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Rules.model_validate({rule: mistake})
+    (problem,) = refusal.value.errors()
+    assert problem["loc"][:2] == ((rule,) if field is None else (rule, field))
+    assert says in problem["msg"]
+
+
+def test_a_rule_that_does_not_exist_is_a_mistake() -> None:
+    with pytest.raises(ValidationError, match="not permitted"):
+        Rules.model_validate({"score_dorp": {}})
