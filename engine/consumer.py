@@ -391,6 +391,8 @@ class ChunkConsumer(driver.Consumer):
         return True
 
     def _report_lag(self) -> None:
+        if not self._done:
+            return  # before the first assignment there may be no consumer to ask either
         assigned = self._thread.assignment()
         for tp, done in self._done.items():
             end = self._thread.highwater(tp) if tp in assigned else None
