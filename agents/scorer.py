@@ -20,7 +20,7 @@ from models.alerts import Alert, encode_alert
 from models.grades import Reason, Rejected
 from models.headers import RAW_TIMESTAMP, alert_headers, snapshot_headers
 from models.records import GradeRecord, decode_record
-from models.snapshots import encode_snapshot
+from models.snapshots import StudentScoresSnapshot, encode_snapshot
 from models.times import epoch_ms
 from tables.rules import Rules, evaluate
 from tables.scores import place
@@ -114,13 +114,15 @@ class Scorer:
         """Queue what changed for the student since the last flush; what went is taken back."""
         before, after = cell.stored or NO_STATE, cell.value or NO_STATE
         root_account_uuid, _, user_id = key.decode().rpartition(":")
-        gone = before.scores.courses.keys() - after.scores.courses.keys()
         newest = list(cell.notes.values())[-1]
-        for course_id in sorted(cell.notes.keys() | gone):
-            of_course = (root_account_uuid, user_id, course_id, self._rules.score_drop.window)
-            was, now = snapshot(before, *of_course), snapshot(after, *of_course)
-            if was == now:
+        for course_id in cell.notes.keys() | (before.scores.courses.keys() - after.scores.courses.keys()):
+            course = (root_account_uuid, user_id, course_id, self._rules.score_drop.window)
+            if course_id not in cell.memo:
+                cell.memo[course_id] = hash(_encoded(snapshot(before, *course)))
+            value = _encoded(snapshot(after, *course))
+            if hash(value) == cell.memo[course_id]:
                 continue
+            cell.memo[course_id] = hash(value)
             event_id, event_time = cell.notes.get(course_id, newest)
             snapshot_key = f"{root_account_uuid}:{user_id}:{course_id}".encode()
             headers = snapshot_headers(
@@ -129,5 +131,8 @@ class Scorer:
                 event_time=event_time,
                 key=snapshot_key,
             )
-            value = None if now is None else encode_snapshot(now)
             self._outlet.send(self._snapshots, snapshot_key, value, headers)
+
+
+def _encoded(shown: StudentScoresSnapshot | None) -> bytes | None:
+    return None if shown is None else encode_snapshot(shown)

@@ -46,15 +46,17 @@ class Cell(Generic[V]):
     """One key's place in the cache.
 
     `value` is the newest, `stored` what the changelog and the store have; the same object when nothing
-    changed since. `notes` is the owner's and ends when all of the cell is written.
+    changed since. `notes` and `memo` are the owner's: notes end when all of the cell is written, the memo
+    when the cell leaves the cache.
     """
 
-    __slots__ = ("notes", "stored", "value")
+    __slots__ = ("memo", "notes", "stored", "value")
 
     def __init__(self, stored: V | None) -> None:
         self.value = stored
         self.stored = stored
         self.notes: dict[str, Any] = {}
+        self.memo: dict[str, Any] = {}
 
 
 class PartitionCache(Generic[V]):

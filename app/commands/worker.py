@@ -1,6 +1,7 @@
 """`gradewatch worker`: the service itself."""
 
 import asyncio
+import gc
 
 import click
 import uvloop
@@ -18,5 +19,10 @@ def command(settings: Settings) -> None:
     Ends with 0 when it was told to stop and has committed all it did; with 1 when it could not start or go
     on, without committing what is not safe, so that the next start repeats it.
     """
+    # What is loaded by now stays; and what a chunk makes is mostly gone with it, without any cycles, so that
+    # looking at it every 700 objects (Python's default) costs a tenth of the time and finds nothing.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_worker(settings))
