@@ -1,0 +1,62 @@
+"""Workers that come and go while a stream is under way."""
+
+import asyncio
+
+from tests.e2e.events import by_student, semester
+from tests.e2e.harness import Deployment
+from tests.e2e.oracle import Topics, verify
+
+
+async def test_a_second_worker_comes_and_goes_in_mid_stream(deployment: Deployment) -> None:
+    await deployment.create_topics()
+    messages = list(by_student(semester(31, 16_000), seed=31))
+    first = await deployment.worker("first").until_ready()
+    feeding = asyncio.create_task(deployment.feed(messages, per_second=1_000))
+    await asyncio.sleep(1.0)
+    second = await deployment.worker("second").until_ready()
+    await first.until_logged("worker.ready", times=2)
+    assert {first.logged("worker.ready")[-1]["partitions"], second.logged("worker.ready")[-1]["partitions"]}
+    await asyncio.sleep(2.0)
+    assert await second.terminate() == 0
+    await first.until_logged("worker.ready", times=3)
+    await feeding
+    await deployment.until_done()
+    assert await first.terminate() == 0
+
+    # No worker was lost, so everything that was done was committed before its partition moved.
+    assert not verify(await Topics.read(deployment), students_in_order=True)
+
+
+async def test_a_killed_workers_partitions_are_worked_on_by_the_other(deployment: Deployment) -> None:
+    await deployment.create_topics()
+    messages = list(by_student(semester(32, 12_000), seed=32))
+    first = await deployment.worker("first").until_ready()
+    second = await deployment.worker("second").until_ready()
+    await first.until_logged("worker.ready", times=2)
+    feeding = asyncio.create_task(deployment.feed(messages, per_second=2_000))
+    await asyncio.sleep(2.0)
+    await second.kill()
+    await feeding
+    await deployment.until_done()  # longer than the session timeout, far shorter than its patience
+    assert await first.terminate() == 0
+    repeats = verify(await Topics.read(deployment), repeats_allowed=True, students_in_order=True)
+    print(f"1 of 2 workers killed: {repeats}")  # noqa: T201
+
+
+async def test_both_workers_are_stopped_at_once(deployment: Deployment) -> None:
+    await deployment.create_topics()
+    messages = list(by_student(semester(33, 12_000), seed=33))
+    feeding = asyncio.create_task(deployment.feed(messages, per_second=1_000))
+    for round_number in range(3):
+        first = await deployment.worker("first").until_ready()
+        second = await deployment.worker("second").until_ready()
+        if round_number:
+            # While the other is still giving up its partitions to it.
+            await asyncio.sleep(0.3 * round_number)
+        codes = await asyncio.gather(first.terminate(), second.terminate())
+        assert codes == [0, 0]
+    await feeding
+    last = await deployment.worker("first").until_ready()
+    await deployment.until_done()
+    assert await last.terminate() == 0
+    assert not verify(await Topics.read(deployment), students_in_order=True)
