@@ -80,9 +80,9 @@ def _perform(*, students: int, rate: float, seed: int, stay: bool, as_json: bool
     shown_on = Console(stderr=True) if as_json else console()
     with (
         fresh_folder(Path.cwd()) as folder,
-        Screen(shown_on, planned.semester.options, only_bar=as_json) as screen,
+        Screen(shown_on, planned, only_bar=as_json) as screen,
     ):
-        screen.starting(planned.semester.size.students, planned.semester.size.courses)
+        screen.starting()
         figures = run(perform(planned, folder, screen, stay=stay))
     if as_json:
         print_json(figures.document())

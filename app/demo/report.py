@@ -25,11 +25,11 @@ SEVERITIES: Final[Mapping[str, str]] = MappingProxyType(
 """From the worst, with their colours."""
 
 
-def report(figures: Figures) -> Iterator[RenderableType]:
-    """Yield what is shown of the figures, from top to bottom."""
+def report(figures: Figures, sent_per_second: float) -> Iterator[RenderableType]:
+    """Yield what is shown of the figures, from top to bottom; no more than `sent_per_second` were sent."""
     yield _outcomes(figures)
     yield _alerts(figures)
-    for sentence in _sentences(figures):
+    for sentence in _sentences(figures, sent_per_second):
         yield Padding(Text(sentence), (0, 1))
 
 
@@ -84,10 +84,10 @@ def _alerts(figures: Figures) -> Table:
     return table
 
 
-def _sentences(figures: Figures) -> Iterator[str]:
+def _sentences(figures: Figures, sent_per_second: float) -> Iterator[str]:
     yield (
-        f"{figures.raw_messages:,} messages in {figures.seconds:.1f} s, {figures.events_per_second:,.0f} a "
-        "second: no more than were sent (--rate)."
+        f"{figures.raw_messages:,} messages worked off in {figures.seconds:.1f} s: "
+        f"{figures.events_per_second:,.0f} a second, of at most {sent_per_second:,.0f} sent (--rate)."
     )
     half, most = figures.latency_seconds(0.5), figures.latency_seconds(0.99)
     if half is not None and most is not None:

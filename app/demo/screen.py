@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from app.demo.figures import Figures
     from app.demo.folder import DemoFolder
-    from app.semester.options import Options
+    from app.demo.stage import Plan
     from app.semester.tally import Tally
     from app.settings import Settings
     from models.alerts import Alert
@@ -63,9 +63,10 @@ class Screen:
     With `only_bar` it shows nothing but the bar; the figures are somebody else's to print.
     """
 
-    def __init__(self, console: Console, options: Options, *, only_bar: bool = False) -> None:
+    def __init__(self, console: Console, plan: Plan, *, only_bar: bool = False) -> None:
         self._console = console
-        self._options = options
+        self._plan = plan
+        self._options = plan.semester.options
         self._only_bar = only_bar
         self._pace = Pace(time.monotonic())
         self._seen = 0
@@ -87,11 +88,12 @@ class Screen:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def starting(self, students: int, courses: int) -> None:
+    def starting(self) -> None:
         """Tell what is going to be shown."""
+        size = self._plan.semester.size
         self._print(
-            f"A semester of {self._options.weeks} weeks, {students:,} students in {courses:,} courses, "
-            f"made up from seed {self._options.seed}.",
+            f"A semester of {self._options.weeks} weeks, {size.students:,} students in {size.courses:,} "
+            f"courses, made up from seed {self._options.seed}.",
             style="bold",
         )
 
@@ -139,7 +141,7 @@ class Screen:
         if self._seen > self._shown:
             self._print(f"… and {self._seen - self._shown:,} more", style="dim")
         self._print()
-        for part in report(figures):
+        for part in report(figures, self._plan.events_per_second):
             self._print(part)
         here = folder.path.name
         self._print("\nWhere to look next", style="bold")
