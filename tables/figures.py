@@ -5,7 +5,6 @@ Scores may be any finite numbers, so a sum may leave a float's range; what is no
 
 import math
 from collections.abc import Sequence
-from itertools import islice
 
 from tables.scores import DAY_MS, Submission
 
@@ -34,14 +33,15 @@ def mean(numbers: Sequence[float]) -> float | None:
 
 
 def slope(xs: Sequence[float], ys: Sequence[float]) -> float | None:
-    """Return the slope of the least squares line; null when the xs are all the same."""
-    if len(set(xs)) < 2:
+    """Return the slope of the least squares line; null when the xs, which do not fall, are all the same."""
+    if xs[0] == xs[-1]:
         return None
     try:
         mean_x = math.fsum(xs) / len(xs)
         mean_y = math.fsum(ys) / len(ys)
-        run = math.fsum((x - mean_x) ** 2 for x in xs)
-        return finite(math.fsum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / run)
+        from_mean = [x - mean_x for x in xs]
+        rise = math.fsum([x * (y - mean_y) for x, y in zip(from_mean, ys, strict=True)])
+        return finite(rise / math.fsum([x * x for x in from_mean]))
     except (OverflowError, ValueError):  # ValueError: infinities of both signs
         return None
 
@@ -53,19 +53,22 @@ def percent(score: float | None, points_possible: float | None) -> float | None:
     return finite(100 * score / points_possible)
 
 
-def graded(submission: Submission) -> bool:
+def is_graded(submission: Submission) -> bool:
     """Return whether a submission is graded as a whole, with a score, and posted."""
     return submission.complete and not submission.muted and submission.score is not None
 
 
 def recent_percents(submissions: Sequence[Submission], count: int) -> list[float]:
     """Return the percents of the newest `count` graded submissions that are worth points, newest first."""
-    percents = (
-        percent(submission.score, submission.points_possible)
-        for submission in reversed(submissions)
-        if graded(submission)
-    )
-    return list(islice((known for known in percents if known is not None), count))
+    percents: list[float] = []
+    for submission in reversed(submissions):
+        if is_graded(submission):
+            known = percent(submission.score, submission.points_possible)
+            if known is not None:
+                percents.append(known)
+                if len(percents) == count:
+                    break
+    return percents
 
 
 def as_text(number: float) -> str:

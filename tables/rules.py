@@ -123,8 +123,9 @@ def score_drop(case: Case[CourseGradeChange], held: Held, p: ScoreDrop) -> Verdi
     score = case.record.current_score
     if score is None:
         return held, ()
-    earlier = _points_before(case, p.window)
-    peak = max([point.current for point in earlier if point.current is not None], default=None)
+    points, at = _window(case, p.window)
+    scores = [point.current for point in points if point.current is not None and point.at < at]
+    peak = max(scores, default=None)
     return _drop("posted score", score, case.before.current, peak, held, p)
 
 
@@ -133,20 +134,20 @@ def hidden_score_drop(case: Case[CourseGradeChange], held: Held, p: HiddenScoreD
     score = case.record.unposted_current_score
     if score is None:
         return held, ()
-    earlier = _points_before(case, p.window)
-    peak = max([point.unposted for point in earlier if point.unposted is not None], default=None)
+    points, at = _window(case, p.window)
+    scores = [point.unposted for point in points if point.unposted is not None and point.at < at]
+    peak = max(scores, default=None)
     return _drop("score with unposted grades", score, case.before.unposted_current, peak, held, p)
 
 
 _time_of = attrgetter("at")
 
 
-def _points_before(case: Case[CourseGradeChange], window_ms: int) -> tuple[Point, ...]:
-    """Return the points from the window's beginning to the record's time, without those of that time."""
+def _window(case: Case[CourseGradeChange], window_ms: int) -> tuple[tuple[Point, ...], int]:
+    """Return the points from the window's beginning on, and the time of the newest, which is the record's."""
     points = case.after.points
-    at = case.record.event_time_ms
-    first = bisect_left(points, at - window_ms, key=_time_of)
-    return points[first : bisect_left(points, at, lo=first, key=_time_of)]
+    at = points[-1].at
+    return points[bisect_left(points, at - window_ms, key=_time_of) :], at
 
 
 def _drop(
@@ -334,7 +335,8 @@ def courses_at_risk(case: Case[CourseGradeChange], held: Held, p: CoursesAtRisk)
 
 
 def _low_courses(student: StudentScores, below: float) -> int:
-    return sum(course.current is not None and course.current < below for course in student.courses.values())
+    scores = [course.newest.current for course in student.courses.values() if course.newest is not None]
+    return len([score for score in scores if score is not None and score < below])
 
 
 _SCORES = frozenset({"course_grade_change"})

@@ -306,7 +306,7 @@ def _place_submission(course: CourseScores, record: GradeChange, stamp: Stamp, l
     if kept is not None:
         if stamp <= kept.stamp:
             return course, "duplicate" if stamp == kept.stamp else "late"
-        submissions = tuple(submission for submission in submissions if submission is not kept)
+        submissions = tuple([submission for submission in submissions if submission is not kept])
     elif len(submissions) >= limits.submissions:
         if stamp < submissions[0].stamp:
             return course, "late"
@@ -341,6 +341,7 @@ def _place_status(course: CourseScores, record: FinalGradeCustomStatus, stamp: S
 
 
 _stamp_of = attrgetter("stamp")
+_time_of = attrgetter("at")
 
 
 def _with(items: tuple[AnyKept, ...], item: AnyKept) -> tuple[AnyKept, ...]:
@@ -360,6 +361,13 @@ def _within_windows(points: tuple[Point, ...], limits: Limits) -> tuple[Point, .
     """
     if len(points) <= limits.points and points[0].at >= points[-1].at - limits.points_ms:
         return points
+    newest = points[-1]
+    if (
+        newest.current is not None and newest.unposted is not None
+    ):  # as usual: both windows reach back from it
+        points = points[bisect_left(points, newest.at - limits.points_ms, key=_time_of) :]
+        if len(points) <= limits.points:
+            return points
     posted = _start(points, [i for i, point in enumerate(points) if point.current is not None], limits)
     hidden = _start(points, [i for i, point in enumerate(points) if point.unposted is not None], limits)
     if posted < hidden:
@@ -387,7 +395,7 @@ def _start(points: tuple[Point, ...], known: list[int], limits: Limits) -> int:
 
 def _without_aged(courses: dict[str, CourseScores], oldest_ms: int) -> dict[str, CourseScores]:
     """Return the courses without what is older than `oldest_ms`, and without those that have nothing left."""
-    aged = [course_id for course_id, course in courses.items() if _oldest(course) < oldest_ms]
+    aged = [course_id for course_id, course in courses.items() if _is_aged(course, oldest_ms)]
     for course_id in aged:
         course = courses.pop(course_id)
         left = CourseScores(
@@ -407,16 +415,19 @@ def _young(kept: AnyKept | None, oldest_ms: int) -> AnyKept | None:
     return None if kept is None or kept.at < oldest_ms else kept
 
 
-def _oldest(course: CourseScores) -> int:
-    """Return the time of the oldest thing in a course that has something."""
-    times = [kept.at for table in (course.overrides, course.statuses) for kept in table.values()]
-    # Whatever is kept of scores is newer than the deletion, and points are no newer than the newest scores.
-    if course.submissions:
-        times.append(course.submissions[0].at)
+def _is_aged(course: CourseScores, oldest_ms: int) -> bool:
+    """Return whether a course has something older than `oldest_ms`; asked of every course at every event."""
+    # Whatever is kept of scores is newer than the deletion, and no point is newer than the newest scores.
     if course.deletion is not None:
-        times.append(course.deletion.at)
+        if course.deletion.at < oldest_ms:
+            return True
     elif course.points:
-        times.append(course.points[0].at)
-    elif course.newest is not None:
-        times.append(course.newest.at)
-    return min(times)
+        if course.points[0].at < oldest_ms:
+            return True
+    elif course.newest is not None and course.newest.at < oldest_ms:
+        return True
+    if course.submissions and course.submissions[0].at < oldest_ms:
+        return True
+    if not course.overrides and not course.statuses:
+        return False
+    return any(kept.at < oldest_ms for kept in (*course.overrides.values(), *course.statuses.values()))

@@ -3,9 +3,11 @@
 Only posted values are read here: nothing of `unposted_*`, and nothing of a muted submission.
 """
 
+from itertools import islice
+
 from models.snapshots import AssignmentScores, GradingPeriodScores, ScoreWindow, StudentScoresSnapshot
 from models.times import time_from_epoch_ms
-from tables.figures import finite, graded, mean, recent_percents, slope
+from tables.figures import finite, is_graded, mean, recent_percents, slope
 from tables.rules import STAFF_ONLY
 from tables.scores import DAY_MS, OWN_PERIOD, CourseScores, Point
 from tables.state import StudentState
@@ -49,7 +51,7 @@ def snapshot(
 def _updated_ms(course: CourseScores) -> int | None:
     """Return the time of the newest event that a student may know of."""
     times = [kept.at for table in (course.overrides, course.statuses) for kept in table.values()]
-    times.extend(submission.at for submission in course.submissions if not submission.muted)
+    times.extend(islice((posted.at for posted in reversed(course.submissions) if not posted.muted), 1))
     if course.newest is not None:
         times.append(course.newest.at)
     return max(times, default=None)
@@ -67,9 +69,7 @@ def _grading_periods(course: CourseScores) -> dict[str, GradingPeriodScores]:
 
 
 def _window(points: tuple[Point, ...], window_ms: int) -> ScoreWindow:
-    posted = [(point.at, point.current) for point in points if point.current is not None]
-    oldest_ms = posted[-1][0] - window_ms if posted else 0
-    posted = [(at, score) for at, score in posted if at >= oldest_ms]
+    posted = [point for point in points if point.current is not None]
     days = window_ms / DAY_MS
     if not posted:
         return ScoreWindow(
@@ -83,8 +83,10 @@ def _window(points: tuple[Point, ...], window_ms: int) -> ScoreWindow:
             change=None,
             slope_per_day=None,
         )
-    scores = [score for _, score in posted]
-    first_ms = posted[0][0]
+    oldest_ms = posted[-1].at - window_ms
+    posted = [point for point in posted if point.at >= oldest_ms]
+    scores = [point.current for point in posted if point.current is not None]
+    first_ms = posted[0].at
     return ScoreWindow(
         days=days,
         points=len(scores),
@@ -94,14 +96,14 @@ def _window(points: tuple[Point, ...], window_ms: int) -> ScoreWindow:
         max=max(scores),
         mean=mean(scores),
         change=finite(scores[-1] - scores[0]),
-        slope_per_day=slope([(at - first_ms) / DAY_MS for at, _ in posted], scores),
+        slope_per_day=slope([(point.at - first_ms) / DAY_MS for point in posted], scores),
     )
 
 
 def _assignments(course: CourseScores) -> AssignmentScores:
     percents = recent_percents(course.submissions, _RECENT_SUBMISSIONS)
     return AssignmentScores(
-        graded=sum(graded(submission) for submission in course.submissions),
+        graded=sum(map(is_graded, course.submissions)),
         mean_percent=mean(percents),
         last_percent=percents[0] if percents else None,
     )
