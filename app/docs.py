@@ -1,0 +1,155 @@
+"""The tables of the documentation that the code knows best: settings, topics, rules, metrics.
+
+`python -m app.docs` writes them between the marks `<!-- table: NAME -->` and `<!-- end -->` of README.md and
+docs/*.md; a test fails when one of them is not current. A description is written once, where the thing is
+declared.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from agents.metrics import describe as describe_metrics
+from agents.topology import Topology
+from app.configuration import describe as describe_settings
+from app.topics import show_retention
+from tables.parameters import DEFAULT_RULES
+from tables.rules import RULES
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+_BLOCK: Final = re.compile(r"(?P<head><!-- table: (?P<name>\w+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
+
+_MILLISECONDS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000))
+
+TOPICS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
+    {
+        "raw": ("Canvas events as the bridges deliver them", "any or none", "staff; bridges write"),
+        "records": ("typed grade records, hidden grades included", "student", "staff"),
+        "alerts": ("alerts from posted grades", "student", "student-safe"),
+        "staff_alerts": ("alerts from unposted or muted grades", "student", "staff"),
+        "snapshots": ("newest posted scores per student and course", "student and course", "student-safe"),
+        "course_drops": ("score drops by course; nothing is written to it yet", "course", "staff"),
+        "dead_letters": ("messages that can't be read, as they came, and why", "as it came", "staff"),
+        "scores_changelog": ("the table of student states, to recover from", "student", "workers only"),
+    }
+)
+"""By the topology's own names: what is in a topic, its key, who may read it."""
+
+
+def topics() -> Iterator[str]:
+    """Yield the table of topics with the default settings."""
+    topology = Topology.build("", "gradewatch", 8)
+    yield from _table(
+        ("Topic", "What is in it", "Key", "Kept", "Who may read it"),
+        (
+            (
+                f"`{spec.name}`",
+                what,
+                key,
+                "newest per key" if spec.retention_ms is None else show_retention(spec.retention_ms),
+                readers,
+            )
+            for name, (what, key, readers) in TOPICS.items()
+            for spec in [getattr(topology, name)]
+        ),
+    )
+
+
+def settings() -> Iterator[str]:
+    """Yield the table of settings."""
+    yield from _table(
+        ("Setting", "Default", "Unit", "Meaning"),
+        (
+            (f"`{info.env}`", f"`{info.default}`" if info.default else "", info.unit, info.description)
+            for info in describe_settings()
+        ),
+    )
+
+
+def metrics() -> Iterator[str]:
+    """Yield the table of metrics."""
+    yield from _table(
+        ("Metric", "Kind", "Labels", "Meaning"),
+        (
+            (f"`{info.name}`", info.kind, ", ".join(f"`{label}`" for label in info.labels), info.description)
+            for info in describe_metrics()
+        ),
+    )
+
+
+def rules() -> Iterator[str]:
+    """Yield the table of rules."""
+    yield from _table(
+        ("Rule", "Speaks when", "Judged on", "Parameters and their defaults"),
+        (
+            (
+                f"`{rule.name}`",
+                (type(parameters).__doc__ or "").rstrip("."),
+                ", ".join(f"`{record_type}`" for record_type in sorted(rule.judged_on)),
+                ", ".join(_parameter(name, getattr(parameters, name)) for name in fields),
+            )
+            for rule in RULES
+            for parameters in [getattr(DEFAULT_RULES, rule.name)]
+            for fields in [type(parameters).model_fields]
+        ),
+    )
+
+
+def _parameter(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, tuple):
+        text = "[" + ", ".join(f"{item:g}" for item in value) + "]"
+    elif name == "window" and isinstance(value, int):
+        unit, length = next((unit, ms) for unit, ms in _MILLISECONDS if value % ms == 0)
+        text = f'"{value // length}{unit}"'
+    else:
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"`{name} = {text}`"
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield _row(headings)
+    yield _row(["---"] * len(headings))
+    for row in rows:
+        yield _row([cell.replace("|", "\\|") for cell in row])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = MappingProxyType(
+    {"topics": topics, "settings": settings, "metrics": metrics, "rules": rules}
+)
+
+
+def renewed(text: str) -> str:
+    """Return a page with its tables as the code has them now; KeyError on a mark with an unknown name."""
+    return _BLOCK.sub(
+        lambda block: block["head"] + "\n".join(["", *TABLES[block["name"]](), "", ""]) + block["end"], text
+    )
+
+
+def pages() -> list[Path]:
+    """Return the pages that may have tables."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def main() -> None:
+    """Renew the tables of all pages."""
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        if renewed(text) != text:
+            page.write_text(renewed(text), encoding="utf-8")
+            sys.stdout.write(f"{page.relative_to(ROOT)} renewed\n")
+
+
+if __name__ == "__main__":
+    main()
