@@ -7,7 +7,9 @@ from app.semester import Options, RawEvent, Semester
 from tests.e2e.harness import RAW_PARTITIONS, Raw
 
 
-def semester(seed: int, events: int, *, poison: float = 0.02, disorder_seconds: float = 0.0) -> list[RawEvent]:
+def semester(
+    seed: int, events: int, *, poison: float = 0.02, disorder_seconds: float = 0.0
+) -> list[RawEvent]:
     """Return a semester of about so many events to its end, some of them twice, some of them unreadable."""
     options = Options(
         seed=seed, events=events, poison=poison, duplicates=0.02, disorder_seconds=disorder_seconds

@@ -95,9 +95,7 @@ class Expected:
     @property
     def outcomes(self) -> Counter[str]:
         """Numbers as the worker's metrics give them."""
-        return +Counter(
-            record=len(self.records), rejected=len(self.rejected), ignored=self.ignored.total()
-        )
+        return +Counter(record=len(self.records), rejected=len(self.rejected), ignored=self.ignored.total())
 
     def by_student(self) -> dict[bytes, list[GradeRecord]]:
         """Return each student's records; within a raw partition in its order."""
@@ -287,9 +285,7 @@ def _verify_snapshots(
     for key, state in states.items():
         root_account_uuid, _, user_id = key.decode().rpartition(":")
         for course_id in state.scores.courses:
-            shown = snapshot(
-                state, root_account_uuid, user_id, course_id, DEFAULT_RULES.score_drop.window
-            )
+            shown = snapshot(state, root_account_uuid, user_id, course_id, DEFAULT_RULES.score_drop.window)
             if shown is not None:
                 must[shown.key] = orjson.loads(encode_snapshot(shown))
     seen = {key: orjson.loads(value) for key, value in newest(snapshots).items()}

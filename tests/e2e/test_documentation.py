@@ -8,22 +8,22 @@ from tests.e2e.harness import Deployment, Raw
 from tests.e2e.oracle import Topics, newest, verify
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "canvas"
-EXAMPLES = sorted(FIXTURES.glob("documented_*.in.json"))
+EXAMPLES = [path.read_bytes() for path in sorted(FIXTURES.glob("documented_*.in.json"))]
+EXPECTED = [json.loads(path.read_bytes()) for path in sorted(FIXTURES.glob("documented_*.out.json"))]
 
 
 async def test_the_documented_events_come_out_as_typed_records(deployment: Deployment) -> None:
     await deployment.create_topics()
     worker = deployment.worker()
-    await deployment.produce(Raw(path.read_bytes(), n % 3) for n, path in enumerate(EXAMPLES))
+    await deployment.produce(Raw(value, n % 3) for n, value in enumerate(EXAMPLES))
     await worker.until_ready()
     await deployment.until_done()
 
     topics = await Topics.read(deployment)
     verify(topics)
     records = {record["type"]: record for record in (json.loads(m.value) for m in topics.records)}
-    expected = [json.loads(Path(str(path).replace(".in.", ".out.")).read_bytes()) for path in EXAMPLES]
     assert len(records) == len(EXAMPLES) == 4
-    assert records == {each["record"]["type"]: each["record"] for each in expected}
+    assert records == {each["record"]["type"]: each["record"] for each in EXPECTED}
     assert not topics.dead_letters
 
     # Three of them are about one student in one course.
