@@ -78,17 +78,19 @@ def evaluate(
     case = Case(record, before, after, before.courses.get(course_id, NO_COURSE), course)
     of_course = was_of_course = holds.courses.get(course_id, {})
     of_student = holds.student
-    if course.is_closed:
+    is_closed = course.is_closed
+    if is_closed:
         of_course = {}
     drafts: list[AlertDraft] = []
     for rule in _RULES_ON[record.type]:
         if rule.across_courses:
             of_student, findings = _judge(rule, case, of_student, rules)
-        elif course.is_closed:
+        elif is_closed:
             continue
         else:
             of_course, findings = _judge(rule, case, of_course, rules)
-        drafts.extend(rule.draft(finding, record) for finding in findings)
+        if findings:
+            drafts.extend(rule.draft(finding, record) for finding in findings)
     if of_course is was_of_course and of_student is holds.student:
         return holds, tuple(drafts)
     courses = {**holds.courses, course_id: of_course}

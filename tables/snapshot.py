@@ -3,7 +3,9 @@
 Only posted values are read here: nothing of `unposted_*`, and nothing of a muted submission.
 """
 
+from bisect import bisect_left
 from itertools import islice
+from operator import attrgetter
 
 from models.snapshots import AssignmentScores, GradingPeriodScores, ScoreWindow, StudentScoresSnapshot
 from models.times import time_from_epoch_ms
@@ -69,9 +71,9 @@ def _grading_periods(course: CourseScores) -> dict[str, GradingPeriodScores]:
 
 
 def _window(points: tuple[Point, ...], window_ms: int) -> ScoreWindow:
-    posted = [point for point in points if point.current is not None]
     days = window_ms / DAY_MS
-    if not posted:
+    newest = next((point for point in reversed(points) if point.current is not None), None)
+    if newest is None:
         return ScoreWindow(
             days=days,
             points=0,
@@ -83,8 +85,8 @@ def _window(points: tuple[Point, ...], window_ms: int) -> ScoreWindow:
             change=None,
             slope_per_day=None,
         )
-    oldest_ms = posted[-1].at - window_ms
-    posted = [point for point in posted if point.at >= oldest_ms]
+    start = bisect_left(points, newest.at - window_ms, key=attrgetter("at"))
+    posted = [point for point in points[start:] if point.current is not None]
     scores = [point.current for point in posted if point.current is not None]
     first_ms = posted[0].at
     return ScoreWindow(
