@@ -1,0 +1,96 @@
+"""The documentation is as the code is: its tables, its links, and the commands that it tells to type."""
+
+import re
+import shlex
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import click
+import pytest
+
+from agents.topology import Topology
+from app import docs
+from app.main import main
+
+PAGES = sorted([*docs.ROOT.glob("*.md"), *docs.ROOT.glob("docs/**/*.md")])
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(docs.ROOT))
+
+
+def commands() -> list[str]:
+    """Give every line with `gradewatch` that the pages tell to type."""
+    typed = [
+        line.removeprefix("$ ")
+        for page in PAGES
+        for block in CONSOLE.findall(page.read_text())
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
+    through_compose = "docker compose run --rm topics "
+    typed = [line.replace(through_compose, "gradewatch ") for line in typed]
+    return [line for line in typed if line.startswith("gradewatch ")]
+
+
+@pytest.mark.parametrize("page", docs.pages(), ids=page_id)
+def test_tables_are_as_the_code_has_them(page: Path) -> None:
+    text = page.read_text()
+    assert docs.renewed(text) == text, "run: python -m app.docs"
+
+
+def test_every_table_stands_somewhere() -> None:
+    text = "".join(page.read_text() for page in docs.pages())
+    for name in docs.TABLES:
+        assert text.count(f"<!-- table: {name} -->") == 1, name
+
+
+def test_an_outdated_table_is_renewed() -> None:
+    assert "`gradewatch_ready`" in docs.renewed("<!-- table: metrics -->\nold\n<!-- end -->")
+
+
+def test_every_topic_is_described() -> None:
+    topology = Topology.build("", "gradewatch", 8)
+    assert [getattr(topology, name) for name in docs.TOPICS] == list(topology.all)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_lead_to_files_that_are_there(page: Path) -> None:
+    for link in LINK.findall(page.read_text()):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert target.is_relative_to(docs.ROOT), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.M)
+            assert anchor in [re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings], link
+
+
+def test_every_decision_is_in_the_list() -> None:
+    folder = docs.ROOT / "docs" / "adr"
+    listed = set(LINK.findall((folder / "README.md").read_text()))
+    assert listed == {page.name for page in folder.glob("0*.md")}
+
+
+@pytest.mark.parametrize("command", sorted(set(commands())))
+def test_commands_to_type_can_be_parsed(command: str) -> None:
+    _, *words = shlex.split(command)
+    words = [word.replace("ROOT_ACCOUNT_UUID:USER_ID", "r:1") for word in words]
+    group: click.Command = main
+    context = click.Context(group)
+    while isinstance(group, click.Group):
+        name, command_found, words = group.resolve_command(context, words)
+        assert command_found is not None, name
+        group = command_found
+    group.make_context("gradewatch", words, resilient_parsing=False)
+
+
+def test_the_picture_is_drawn() -> None:
+    picture = ET.parse(docs.ROOT / "docs" / "way-of-an-event.svg").getroot()  # noqa: S314 - our own file
+    said = "".join(picture.itertext())
+    for name in ("raw", "records", "alerts", "staff_alerts", "snapshots", "dead_letters"):
+        assert getattr(Topology.build("", "gradewatch", 8), name).name in said
