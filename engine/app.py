@@ -120,14 +120,15 @@ class ChunkApp(faust.App):
         done = False
         started = time.perf_counter()
         try:
-            await handle(chunk)
-            done = True
+            try:
+                await handle(chunk)
+                done = True
+            finally:
+                consumer.end(chunk, done=done)
         except Exception as reason:
             # A bug, or a broker that takes nothing: Faust would skip the chunk and go on.
             consumer.fail(reason)
-        finally:
-            consumer.end(chunk, done=done)
-        if done:
+        else:
             self.observer.chunk(name, len(chunk.records), time.perf_counter() - started)
 
     def write_behind_table(

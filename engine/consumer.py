@@ -426,11 +426,20 @@ class ChunkConsumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish, flush, commit, and only then forget; Faust forgets first."""
-        await self._on_partitions_revoked(revoked)
+        if self.app.should_stop:
+            # Faust would only close the client that this has to be committed with.
+            await self.wait_empty()
+        else:
+            await self._on_partitions_revoked(revoked)
         async with self._flushing:
             self._forget()
         self._paused_partitions.difference_update(revoked)
         self._get_active_partitions().difference_update(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Take what the group gives, unless the worker is stopping; Faust would close the client then."""
+        if not self.app.should_stop:
+            await super().on_partitions_assigned(assigned, generation_id)
 
     def _forget(self) -> None:
         self.epoch += 1
