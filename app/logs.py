@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TextIO
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from structlog.typing import Processor
 
 OURS = "gradewatch"
+_MOST_KINDS = 1_000
+"""Bounds what is remembered of messages; far more than there are texts in the code."""
 _LIBRARIES = ("aiokafka", "faust", "mode", "aiohttp", "asyncio", "py.warnings")
 
 
@@ -47,11 +50,14 @@ def configure(log_format: Literal["console", "json"], log_level: str, stream: Te
         )
     )
     root = logging.getLogger()
+    handler.addFilter(Repetition())
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger(OURS).setLevel(log_level.upper())
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.INFO if log_level == "debug" else logging.WARNING)
+    # Under load a flush takes longer than the interval between two; the metrics tell, and nothing is wrong.
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[
@@ -63,6 +69,47 @@ def configure(log_format: Literal["console", "json"], log_level: str, stream: Te
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+class Repetition(logging.Filter):
+    """Lets each warning and error through once in a while: an unreachable broker makes a hundred a second.
+
+    Those of libraries are of one kind when they were made from the same text, ours when all that is not a
+    number is the same. The next one that goes through says how many did not (`repeated`).
+    """
+
+    def __init__(self, every_seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._every_seconds = every_seconds
+        self._clock = clock
+        self._last: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a record goes through, and note on it how many like it did not."""
+        if record.levelno < logging.WARNING:
+            return True
+        kind = (record.name, record.levelno, _text_of(record))
+        now = self._clock()
+        last, held_back = self._last.get(kind, (None, 0))
+        if last is not None and now - last < self._every_seconds:
+            self._last[kind] = (last, held_back + 1)
+            return False
+        if len(self._last) >= _MOST_KINDS:
+            self._last.clear()
+        self._last[kind] = (now, 0)
+        if held_back:
+            if isinstance(record.msg, dict):  # one of ours, its fields still apart
+                record.msg = {**record.msg, "repeated": held_back}
+            else:
+                record.repeated = held_back
+        return True
+
+
+def _text_of(record: logging.LogRecord) -> str:
+    if not isinstance(record.msg, dict):
+        return str(record.msg)
+    fields = {name: value for name, value in record.msg.items() if name != "timestamp"}
+    return repr([(name, value) for name, value in fields.items() if not isinstance(value, int | float)])
 
 
 def _renderers(log_format: str, stream: TextIO) -> list[Processor]:

@@ -97,3 +97,42 @@ def test_configuring_twice_prints_once() -> None:
     stream = lines_of("json")
     logs.logger().info("worker.ready")
     assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_what_repeats_is_said_once_in_a_while_with_a_count() -> None:
+    now = [0.0]
+    repetition = logs.Repetition(every_seconds=10.0, clock=lambda: now[0])
+
+    def record(message: object) -> logging.LogRecord:
+        return logging.LogRecord("aiokafka", logging.ERROR, "", 0, message, (), None)
+
+    assert repetition.filter(record("connection refused"))
+    assert not repetition.filter(record("connection refused"))
+    assert not repetition.filter(record("connection refused"))
+    assert repetition.filter(record("something else"))
+    now[0] = 11.0
+    again = record("connection refused")
+    assert repetition.filter(again)
+    assert again.__dict__["repeated"] == 2
+
+
+def test_our_own_repeated_events_get_the_count_as_a_field() -> None:
+    now = [0.0]
+    repetition = logs.Repetition(every_seconds=10.0, clock=lambda: now[0])
+    for _ in range(3):
+        repetition.filter(ours({"event": "x", "seconds": now[0]}))
+        now[0] += 1.0
+    assert repetition.filter(ours({"event": "x", "reason": "another"}))
+    now[0] = 11.0
+    again = ours({"event": "x", "seconds": 11.0})
+    assert repetition.filter(again)
+    assert again.msg == {"event": "x", "seconds": 11.0, "repeated": 2}
+
+
+def test_what_is_no_warning_always_goes_through() -> None:
+    repetition = logs.Repetition()
+    assert all(repetition.filter(ours({"event": "worker.ready"}, logging.INFO)) for _ in range(3))
+
+
+def ours(fields: dict[str, object], level: int = logging.WARNING) -> logging.LogRecord:
+    return logging.LogRecord("gradewatch", level, "", 0, fields, (), None)
