@@ -18,6 +18,8 @@ HeldByRule: TypeAlias = Mapping[str, Held]
 
 NOTHING: Held = ()
 ON: Held = ("on",)
+WARNING: Held = ("warning",)
+CRITICAL: Held = ("critical",)
 
 
 class Holds(msgspec.Struct, frozen=True, array_like=True, gc=False):

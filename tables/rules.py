@@ -21,9 +21,11 @@ from models.records import (
     GradeRecord,
 )
 from tables.cases import (
+    CRITICAL,
     NO_HOLDS,
     NOTHING,
     ON,
+    WARNING,
     AlertDraft,
     Case,
     Finding,
@@ -155,34 +157,41 @@ def _window(case: Case[CourseGradeChange], window_ms: int) -> tuple[tuple[Point,
 def _drop(
     what: str, score: float, previous: float | None, peak: float | None, held: Held, p: ScoreDrop
 ) -> Verdict:
-    drop = None if peak is None else difference(peak, score)
-    if drop is not None and drop >= p.critical_drop:
-        now: Held = ("critical",)
-    elif drop is not None and drop >= p.min_drop:
-        now = held or ("warning",)  # a critical drop that eases is critical still, until it is let go
-    elif drop is None or drop <= difference(p.min_drop, p.rearm):
-        now = NOTHING
-    else:
-        now = held
+    if peak is None:
+        if not held:
+            return held, ()
+        message = (
+            f"The {what} is {as_text(score)}, and no earlier one of the last {duration_text(p.window)}"
+            " is left to fall from."
+        )
+        return NOTHING, (Finding("resolved", "info", score, previous, None, message),)
+    drop = difference(peak, score)
+    now = _level(drop, held, p)
     if now == held:
         return held, ()
-    within = duration_text(p.window)
-    if now:
-        status: Status = "escalated" if held else "opened"
-        severity: Severity = "critical" if now == ("critical",) else "warning"
+    if not now:
         message = (
-            f"The {what} fell {points_text(drop or 0.0)}, from a peak of {as_text(peak or 0.0)}"
-            f" to {as_text(score)}, within {within}."
+            f"The {what} is {as_text(score)}, no longer far below its peak of {as_text(peak)}"
+            f" within {duration_text(p.window)}."
         )
-    else:
-        status, severity = "resolved", "info"
-        message = (
-            f"The {what} is {as_text(score)}, and no earlier one of the last {within} is left to fall from."
-            if peak is None
-            else f"The {what} is {as_text(score)}, no longer far below its peak of {as_text(peak)}"
-            f" within {within}."
-        )
+        return now, (Finding("resolved", "info", score, previous, peak, message),)
+    message = (
+        f"The {what} fell {points_text(drop)}, from a peak of {as_text(peak)} to {as_text(score)},"
+        f" within {duration_text(p.window)}."
+    )
+    status: Status = "escalated" if held else "opened"
+    severity: Severity = "critical" if now == CRITICAL else "warning"
     return now, (Finding(status, severity, score, previous, peak, message),)
+
+
+def _level(drop: float, held: Held, p: ScoreDrop) -> Held:
+    if drop >= p.critical_drop:
+        return CRITICAL
+    if drop >= p.min_drop:
+        return held or WARNING  # a critical drop that eases is critical still, until it is let go
+    if drop <= difference(p.min_drop, p.rearm):
+        return NOTHING
+    return held
 
 
 def threshold_crossed(case: Case[CourseGradeChange], held: Held, p: ThresholdCrossed) -> Verdict:

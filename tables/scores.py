@@ -362,9 +362,8 @@ def _within_windows(points: tuple[Point, ...], limits: Limits) -> tuple[Point, .
     if len(points) <= limits.points and points[0].at >= points[-1].at - limits.points_ms:
         return points
     newest = points[-1]
-    if (
-        newest.current is not None and newest.unposted is not None
-    ):  # as usual: both windows reach back from it
+    # As a rule the newest point has both scores; then both windows reach back from it.
+    if newest.current is not None and newest.unposted is not None:
         points = points[bisect_left(points, newest.at - limits.points_ms, key=_time_of) :]
         if len(points) <= limits.points:
             return points
