@@ -7,13 +7,18 @@ agent counts a chunk in a `collections.Counter` and hands it over once.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
+from faust.types import TP
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
-from models.canvas import CANVAS_EVENT_NAMES
+from models.canvas import CANVAS_EVENT_NAMES, GRADE_EVENT_NAMES
+from models.grades import Reason
 
 OTHER: Final = "other"
 """Label of every event name that Canvas does not send; a sender must not be able to make up series."""
@@ -29,6 +34,11 @@ _RAW_TO_ALERT_SECONDS = (
 )  # fmt: skip
 _END_TO_END_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400)
 
+Lags: TypeAlias = Callable[[], Mapping[TP, int]]
+"""Tells the records not committed yet of each assigned partition."""
+
+Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
+
 
 @dataclass(frozen=True, slots=True)
 class MetricInfo:
@@ -36,7 +46,7 @@ class MetricInfo:
 
     name: str
     """Name as Prometheus stores it; a histogram's series end in `_bucket`, `_sum` and `_count`."""
-    kind: Literal["counter", "gauge", "histogram"]
+    kind: Kind
     labels: tuple[str, ...]
     description: str
 
@@ -74,7 +84,8 @@ class Metrics:
         )
         self.last_event_timestamp = self._gauge(
             "gradewatch_last_event_timestamp_seconds",
-            "Kafka timestamp of the newest raw message read, in seconds since 1970; 0 before the first.",
+            "Kafka timestamp of the newest raw message read, in seconds since 1970 and never ahead of this "
+            "worker's clock; 0 before the first.",
         )
 
         # What went out.
@@ -119,13 +130,21 @@ class Metrics:
             "gradewatch_last_commit_timestamp_seconds",
             "Time of the newest offset commit, in seconds since 1970; 0 before the first.",
         )
-        self.consumer_lag = self._gauge(
-            "gradewatch_consumer_lag_records",
-            "Records of a partition assigned to this worker that are not committed yet.",
-            "topic",
-            "partition",
+        self._lag = _LagCollector(
+            self._described(
+                "gradewatch_consumer_lag_records",
+                "gauge",
+                "Records of a partition assigned to this worker that are not committed yet.",
+                "topic",
+                "partition",
+            )
         )
-        self.table_keys = self._gauge("gradewatch_table_keys", "Students in this worker's part of the table.")
+        registry.register(self._lag)
+        self.table_keys = self._gauge(
+            "gradewatch_table_keys",
+            "Students in this worker's part of the table, standby copies included; RocksDB's estimate, which "
+            "counts a row that changed lately more than once.",
+        )
         self.recovery_remaining = self._gauge(
             "gradewatch_recovery_remaining_records", "Changelog records still to be read before work starts."
         )
@@ -140,12 +159,32 @@ class Metrics:
             self.chunk_seconds.labels(agent)
         for step in FLUSH_STEPS:
             self.flush_seconds.labels(step)
+        for reason in Reason:
+            self.dead_letters.labels(reason)
+        for name in GRADE_EVENT_NAMES:
+            self.events.labels(name, "record")
+            self.late_events.labels(name)
+            self.duplicate_events.labels(name)
+        for outcome in ("ignored", "rejected"):
+            self.events.labels(OTHER, outcome)
+        self._newest_message_seconds = 0.0
 
     def count_events(self, counts: Mapping[tuple[str | None, str], int]) -> None:
         """Count raw messages by event name as it was read, None when there was none, and outcome."""
         for (name, outcome), count in counts.items():
             label = name if name is not None and name in CANVAS_EVENT_NAMES else OTHER
             self.events.labels(label, outcome).inc(count)
+
+    def saw_message(self, timestamp_ms: int) -> None:
+        """Note the Kafka timestamp of a raw message in milliseconds since 1970; below 0 there is none.
+
+        A backlog or a sender's slow clock never turns it back. One in the future counts as now, or a single
+        wrong clock would hide for days that nothing comes any more.
+        """
+        now_seconds = time.time()
+        seconds = timestamp_ms / 1_000 if timestamp_ms >= 0 else now_seconds
+        self._newest_message_seconds = max(self._newest_message_seconds, min(seconds, now_seconds))
+        self.last_event_timestamp.set(self._newest_message_seconds)
 
     def count_alert(
         self,
@@ -171,31 +210,49 @@ class Metrics:
         self.chunk_records.observe(records)
         self.chunk_seconds.labels(agent).observe(seconds)
 
-    def set_lag(self, topic: str, partition: int, records: int) -> None:
-        """Set how many records of an assigned partition are not committed yet."""
-        self.consumer_lag.labels(topic, partition).set(records)
+    def ask_for_lag(self, lags: Lags) -> None:
+        """Show what `lags` returns, by topic and partition, whenever the metrics are asked for.
 
-    def forget_partition(self, topic: str, partition: int) -> None:
-        """Drop the series of a partition that was given up; it is another worker's to report."""
-        self.consumer_lag.remove(topic, partition)
+        So it's never older than the question, and a partition's series goes with the partition.
+        """
+        self._lag.lags = lags
+
+    def _described(self, name: str, kind: Kind, description: str, *labels: str) -> MetricInfo:
+        info = MetricInfo(name, kind, labels, description)
+        self._catalogue.append(info)
+        return info
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:
-        self._catalogue.append(MetricInfo(name, "counter", labels, description))
+        self._described(name, "counter", description, *labels)
         # prometheus_client puts _total after the name itself.
         return Counter(name.removesuffix("_total"), description, labels, registry=self._registry)
 
     def _gauge(self, name: str, description: str, *labels: str) -> Gauge:
-        self._catalogue.append(MetricInfo(name, "gauge", labels, description))
+        self._described(name, "gauge", description, *labels)
         return Gauge(name, description, labels, registry=self._registry)
 
     def _histogram(self, name: str, description: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        self._catalogue.append(MetricInfo(name, "histogram", labels, description))
+        self._described(name, "histogram", description, *labels)
         return Histogram(name, description, labels, registry=self._registry, buckets=buckets)
 
     @property
     def catalogue(self) -> tuple[MetricInfo, ...]:
         """Every metric in the order of its declaration."""
         return tuple(self._catalogue)
+
+
+class _LagCollector(Collector):
+    """Makes the series of the partitions that are assigned at the moment of asking."""
+
+    def __init__(self, info: MetricInfo) -> None:
+        self._info = info
+        self.lags: Lags = dict
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(self._info.name, self._info.description, labels=self._info.labels)
+        for (topic, partition), records in self.lags().items():
+            family.add_metric((topic, str(partition)), records)
+        yield family
 
 
 def describe() -> tuple[MetricInfo, ...]:

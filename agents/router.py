@@ -56,7 +56,7 @@ class Router:
                     outcomes[record.type, "record"] += 1
                     self._send(record, raw)
         self._metrics.count_events(outcomes)
-        self._metrics.last_event_timestamp.set(chunk.records[-1].timestamp / 1000)
+        self._metrics.saw_message(chunk.records[-1].timestamp)
         await self._outlet.room()
 
     def _send(self, record: GradeRecord, raw: Record) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from agents.metrics import Metrics
 from agents.router import Router
@@ -62,14 +62,6 @@ class MetricsObserver:
         """Note the time of a commit."""
         self._metrics.last_commit_timestamp.set(time.time())
 
-    def lag(self, topic: str, partition: int, records: int) -> None:
-        """Set a partition's lag."""
-        self._metrics.set_lag(topic, partition, records)
-
-    def released(self, topic: str, partition: int) -> None:
-        """End a partition's series."""
-        self._metrics.forget_partition(topic, partition)
-
 
 class Worker:
     """One worker process, and what its pages show of it."""
@@ -78,6 +70,7 @@ class Worker:
         self._settings = settings
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry, version())
+        ProcessCollector(registry=self._registry)
         self._app: ChunkApp | None = None
         self._waiting_for = "broker"
         self._stop = asyncio.Event()
@@ -188,6 +181,7 @@ class Worker:
         app.chunk_agent(topology.records.name, scorer, name="scorer")
         self._metrics.table_keys.set_function(scorer.table.estimated_keys)
         self._metrics.recovery_remaining.set_function(app.recovery_remaining)
+        self._metrics.ask_for_lag(app.lags)
         return app
 
     # -- working ------------------------------------------------------------------------------------------

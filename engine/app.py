@@ -208,6 +208,10 @@ class ChunkApp(faust.App):
         """Return for how long an agent has been at work on one chunk; 0 when none is."""
         return self._consumer.oldest_in_hand_seconds() if self._consumer is not None else 0.0
 
+    def lags(self) -> dict[TP, int]:
+        """Return how many records of each assigned partition are not committed yet."""
+        return self._consumer.lags() if self._consumer is not None else {}
+
     def recovery_remaining(self) -> int:
         """Return how many changelog records are still to be read before the worker is ready."""
         tables: Any = self.tables  # its interface has no recovery

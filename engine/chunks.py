@@ -95,9 +95,3 @@ class Observer(Protocol):
 
     def committed(self) -> None:
         """Tell that offsets were committed, just now."""
-
-    def lag(self, topic: str, partition: int, records: int) -> None:
-        """Tell how far a partition's done offset is behind its end."""
-
-    def released(self, topic: str, partition: int) -> None:
-        """Tell that a partition was given up: its series end."""

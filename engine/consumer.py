@@ -119,14 +119,24 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 
     def is_behind(self, tp: TP) -> bool:
         """Tell whether a partition has more than what was fetched; True while that isn't known yet."""
-        assigned = self._ensure_consumer()._subscription.subscription
-        if assigned is None or assigned.assignment is None:
-            return False
-        state = assigned.assignment.state_value(aiokafka.TopicPartition(tp.topic, tp.partition))
+        state = self._state(tp)
         if state is None:
             return False
         # The position goes past control records at the end, which no offset of a message would.
         return not state.has_valid_position or state.highwater is None or state.position < state.highwater
+
+    def end_seen(self, tp: TP) -> int | None:
+        """Return the end of a partition as the newest fetch told it; None when it's not ours or not known."""
+        state = self._state(tp)
+        return None if state is None else state.highwater
+
+    def _state(self, tp: TP) -> Any:
+        # Called from the app's thread: the assignment may go at any moment, the object asked stays.
+        consumer = self._consumer
+        assigned = None if consumer is None else consumer._subscription.subscription
+        if assigned is None or assigned.assignment is None:
+            return None
+        return assigned.assignment.state_value(aiokafka.TopicPartition(tp.topic, tp.partition))
 
     async def seek_streams(self, tps: Iterable[TP]) -> dict[TP, int | None]:
         """Go back to what is committed, or to the beginning; return the committed offsets."""
@@ -334,7 +344,6 @@ class ChunkConsumer(driver.Consumer):
         tables = self.app.write_behind_tables
         outlet = self.app.outlet
         if not offsets and not outlet.pending and not any(table.dirty for table in tables):
-            self._report_lag()
             return False
         if not self._is_member():
             return False
@@ -357,7 +366,6 @@ class ChunkConsumer(driver.Consumer):
             await self._commit_done(offsets)
         steps.done("commit")
         self.app.observer.flushed_keys(sum(len(captured) for _, captured in changes))
-        self._report_lag()
         return True
 
     async def _commit_done(self, offsets: dict[TP, int]) -> None:
@@ -390,14 +398,13 @@ class ChunkConsumer(driver.Consumer):
             return False
         return True
 
-    def _report_lag(self) -> None:
-        if not self._done:
-            return  # before the first assignment there may be no consumer to ask either
-        assigned = self._thread.assignment()
-        for tp, done in self._done.items():
-            end = self._thread.highwater(tp) if tp in assigned else None
-            if end is not None:
-                self.app.observer.lag(tp.topic, tp.partition, max(0, end - (done or 0)))
+    def lags(self) -> dict[TP, int]:
+        """Return how many records of each assigned partition are not committed, as of the newest fetch.
+
+        A partition that hasn't been asked for yet is left out.
+        """
+        ends = {tp: self._thread.end_seen(tp) for tp in self._committed}
+        return {tp: max(0, end - (self._committed[tp] or 0)) for tp, end in ends.items() if end is not None}
 
     async def on_task_error(self, exc: BaseException) -> None:
         """Do nothing: Faust would commit here, whatever the error was."""
@@ -445,8 +452,6 @@ class ChunkConsumer(driver.Consumer):
         self.epoch += 1
         self._admitting = False
         self._positioned = False
-        for tp in self._done:
-            self.app.observer.released(tp.topic, tp.partition)
         for offsets in (self._done, self._delivered, self._committed):
             offsets.clear()
         self._in_step.clear()

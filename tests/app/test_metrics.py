@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import re
+import time
 
+from faust.types import TP
 from prometheus_client import CollectorRegistry, generate_latest
 
 from agents.metrics import Metrics, describe
+from models.canvas import GRADE_EVENT_NAMES
+from models.grades import Reason
 
 
 def exposition(metrics_registry: CollectorRegistry) -> str:
@@ -75,13 +79,43 @@ def test_chunks_are_observed_by_agent() -> None:
     assert 'gradewatch_chunk_seconds_count{agent="scorer"} 0.0' in text
 
 
-def test_lag_leaves_with_its_partition() -> None:
+def test_lag_is_of_the_partitions_assigned_now() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry, version="")
-    metrics.set_lag("raw-events", 0, 5)
-    metrics.set_lag("raw-events", 1, 7)
-    metrics.forget_partition("raw-events", 0)
-    metrics.forget_partition("raw-events", 3)
+    lags = {TP("raw-events", 0): 5, TP("raw-events", 1): 7}
+    metrics.ask_for_lag(lambda: lags)
+    assert 'gradewatch_consumer_lag_records{partition="0",topic="raw-events"} 5.0' in exposition(registry)
+    del lags[TP("raw-events", 0)]
     text = exposition(registry)
     assert 'partition="0"' not in text
     assert 'gradewatch_consumer_lag_records{partition="1",topic="raw-events"} 7.0' in text
+
+
+def test_the_newest_message_is_never_turned_back_nor_of_the_future() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, version="")
+
+    def newest() -> float:
+        value = registry.get_sample_value("gradewatch_last_event_timestamp_seconds")
+        assert value is not None
+        return value
+
+    assert newest() == 0
+    metrics.saw_message(1_700_000_000_500)
+    metrics.saw_message(1_600_000_000_000)
+    assert newest() == 1_700_000_000.5
+    before = time.time()
+    metrics.saw_message(-1)  # a message without a timestamp is as new as its arrival
+    assert before <= newest() <= time.time()
+    metrics.saw_message(9_999_999_999_999)
+    assert newest() <= time.time()
+
+
+def test_what_alarms_rest_on_is_there_before_it_first_happens() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry, version="")
+    for reason in Reason:
+        assert registry.get_sample_value("gradewatch_dead_letters_total", {"reason": reason}) == 0
+    for name in GRADE_EVENT_NAMES:
+        labels = {"event_name": name, "outcome": "record"}
+        assert registry.get_sample_value("gradewatch_events_total", labels) == 0
