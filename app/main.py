@@ -20,8 +20,10 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "worker": "Read Canvas events, keep the score tables, send alerts.",
         "topics": "Create or check the topics.",
         "generate": "Write a synthetic Canvas semester to a topic or a file.",
+        "backtest": "Tell which alerts rules would have sent about recorded events.",
         "alerts": "Follow the alerts.",
         "scores": "Look at what is known about a student.",
+        "rules": "Check a rules file, or show which rules apply where.",
         "config": "Show or check the settings.",
     }
 )

@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tables.parameters import DEFAULT_RULES, Rules, ScoreDrop, ThresholdCrossed
+from tables.parameters import (
+    DEFAULT_RULES,
+    PARAMETERS,
+    Right,
+    Rules,
+    ScoreDrop,
+    ThresholdCrossed,
+    as_written,
+    duration_as_written,
+)
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
@@ -20,44 +29,72 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "final_status_changed": {"enabled": True},
         "courses_at_risk": {"enabled": True, "below": 70.0, "min_courses": 2},
         "hidden_score_drop": {"enabled": False, **drop},
+        "course_wide_drop": {"enabled": True, "min_students": 10, "window": 3_600_000},
     }
     assert Rules.model_validate({}) == DEFAULT_RULES
 
 
 @pytest.mark.parametrize(
     ("text", "milliseconds"),
-    [("7d", 604_800_000), ("12h", 43_200_000), ("30m", 1_800_000), ("35d", 3_024_000_000)],
+    [
+        ("7d", 604_800_000),
+        ("12h", 43_200_000),
+        ("30m", 1_800_000),
+        ("35d", 3_024_000_000),
+        ("1d12h", 129_600_000),
+        ("1d2h3m", 93_780_000),
+        ("6h30m", 23_400_000),
+    ],
 )
-def test_a_duration_is_written_in_days_hours_or_minutes(text: str, milliseconds: int) -> None:
+def test_a_duration_is_written_in_days_hours_and_minutes(text: str, milliseconds: int) -> None:
     assert ScoreDrop.model_validate({"window": text}).window == milliseconds
+    assert duration_as_written(milliseconds) == text
 
 
-def test_a_duration_is_kept_in_milliseconds() -> None:
-    assert ScoreDrop(window=90_000).window == 90_000
+def test_thresholds_are_written_from_the_highest_each_once() -> None:
+    assert ThresholdCrossed.model_validate({"thresholds": [75, 60.5]}).thresholds == (75.0, 60.5)
 
 
-def test_thresholds_are_kept_from_the_highest_each_once() -> None:
-    assert ThresholdCrossed.model_validate({"thresholds": [60, 75, 60.0]}).thresholds == (75.0, 60.0)
+def test_values_are_written_as_they_are_read() -> None:
+    for rule, parameters in DEFAULT_RULES:
+        written = {name: as_written(rule, name, value) for name, value in parameters}
+        assert type(parameters).model_validate(written) == parameters
+    assert as_written("course_wide_drop", "window", 3_600_000) == "1h"
+    assert as_written("threshold_crossed", "thresholds", (70.0, 60.0)) == [70.0, 60.0]
+
+
+def test_every_parameter_says_what_a_right_value_is() -> None:
+    for parameters in PARAMETERS.values():
+        for name, field in parameters.model_fields.items():
+            assert [each for each in field.metadata if isinstance(each, Right)], name
 
 
 @pytest.mark.parametrize(
     ("rule", "mistake", "field", "says"),
     [
-        ("score_drop", {"window": "7 days"}, "window", 'such as "7d", "12h" or "30m"'),
+        ("score_drop", {"window": "7 days"}, "window", "not a duration"),
+        ("score_drop", {"window": "12h1d"}, "window", "not a duration"),
+        ("score_drop", {"window": ""}, "window", "not a duration"),
+        ("score_drop", {"window": 604_800_000}, "window", "not a duration"),
         ("score_drop", {"window": "36d"}, "window", "less than or equal"),
         ("score_drop", {"window": "0d"}, "window", "greater than or equal"),
         ("score_drop", {"min_drop": "10"}, "min_drop", "valid number"),
         ("score_drop", {"min_drop": 0}, "min_drop", "greater than 0"),
         ("score_drop", {"min_drop": 21}, None, "critical_drop is smaller than min_drop"),
+        ("score_drop", {"rearm": 11}, None, "rearm is greater than min_drop"),
         ("score_drop", {"rearm": -1}, "rearm", "greater than or equal to 0"),
         ("score_drop", {"rearm": float("inf")}, "rearm", "finite"),
         ("score_drop", {"enabled": 1}, "enabled", "boolean"),
         ("score_drop", {"minimum": 10}, "minimum", "not permitted"),
         ("threshold_crossed", {"thresholds": []}, "thresholds", "at least 1"),
         ("threshold_crossed", {"thresholds": list(range(17))}, "thresholds", "at most 16"),
+        ("threshold_crossed", {"thresholds": [60, 70]}, "thresholds", "not from the highest to the lowest"),
+        ("threshold_crossed", {"thresholds": [60, 60]}, "thresholds", "not from the highest to the lowest"),
         ("low_assignment_average", {"min_count": 6}, None, "min_count is greater than last"),
         ("low_assignment_average", {"last": 65}, "last", "less than or equal to 64"),
         ("courses_at_risk", {"min_courses": 0}, "min_courses", "greater than or equal to 1"),
+        ("course_wide_drop", {"min_students": 0}, "min_students", "greater than or equal to 1"),
+        ("course_wide_drop", {"window": "8d"}, "window", "less than or equal"),
     ],
 )
 def test_a_mistake_names_its_field(rule: str, mistake: dict[str, Any], field: str | None, says: str) -> None:

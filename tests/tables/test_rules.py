@@ -63,7 +63,7 @@ def test_every_rule_has_cases_in_which_it_speaks_and_is_silent(rule: str) -> Non
 
 
 def test_every_file_of_cases_is_a_rules() -> None:
-    assert {path.stem for path in FIXTURES.iterdir()} == {rule.name for rule in RULES}
+    assert {path.stem for path in FIXTURES.glob("*.json")} == {rule.name for rule in RULES}
 
 
 @pytest.mark.parametrize(("rule", "case"), EVERY_CASE)
