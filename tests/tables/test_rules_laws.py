@@ -2,7 +2,7 @@
 
 from itertools import accumulate
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.records import CourseGradeChange, GradeChange, GradeRecord
@@ -35,6 +35,7 @@ def test_only_the_newest_of_its_kind_alerts(history: list[GradeRecord], limits: 
         assert not alerts or standing(before.scores, record, limits) == "newest"
 
 
+@settings(max_examples=50)
 @given(histories(), limits)
 def test_of_a_closed_course_only_the_courses_at_risk_are_told(
     history: list[GradeRecord], limits: Limits
@@ -85,6 +86,7 @@ def test_no_rule_sends_the_same_level_twice(history: list[GradeRecord], limits: 
         }
 
 
+@settings(max_examples=50)
 @given(histories(), limits)
 def test_alerts_do_not_depend_on_where_the_state_was_stored_and_read_again(
     history: list[GradeRecord], limits: Limits
@@ -190,6 +192,7 @@ def test_threshold_crossed_is_what_its_definition_says(series: list[tuple[int, f
     assert found == expected
 
 
+@settings(max_examples=50)
 @given(histories(), limits)
 def test_in_order_of_time_the_same_alerts_come_again(history: list[GradeRecord], limits: Limits) -> None:
     once = [alerts for _, _, _, alerts in steps_of(in_order(history), limits)]
@@ -198,6 +201,7 @@ def test_in_order_of_time_the_same_alerts_come_again(history: list[GradeRecord],
     assert len(set(ids)) == len(ids)
 
 
+@settings(max_examples=50)
 @given(histories(), limits)
 def test_default_rules_tell_staff_only_of_submissions(history: list[GradeRecord], limits: Limits) -> None:
     for _, _, _, alerts in steps_of(history, limits, DEFAULT_RULES):

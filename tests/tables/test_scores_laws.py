@@ -38,6 +38,7 @@ def test_order_and_repeats_do_not_matter(history: list[GradeRecord], limits: Lim
     assert encode_state(StudentState(again)) == encode_state(StudentState(once))
 
 
+@settings(max_examples=50)
 @given(histories(), limits)
 def test_what_is_folded_already_changes_nothing(history: list[GradeRecord], limits: Limits) -> None:
     scores = scores_after(history, limits)
@@ -46,6 +47,7 @@ def test_what_is_folded_already_changes_nothing(history: list[GradeRecord], limi
         assert standing(scores, record, limits) != "newest"
 
 
+@settings(max_examples=50)
 @given(histories(), limits)
 def test_the_scores_survive_their_encoding(history: list[GradeRecord], limits: Limits) -> None:
     state = StudentState(scores_after(history, limits))
@@ -71,6 +73,7 @@ def test_a_standing_says_what_the_fold_did(history: list[GradeRecord], limits: L
         scores = after
 
 
+@settings(max_examples=50)
 @given(histories(), limits)
 def test_only_a_record_newer_than_all_of_its_kind_is_newest(
     history: list[GradeRecord], limits: Limits
@@ -90,6 +93,7 @@ def test_only_a_record_newer_than_all_of_its_kind_is_newest(
         seen[kind] = max(order(record), seen.get(kind, ("", "", "")))
 
 
+@settings(max_examples=50)
 @given(histories(), limits)
 def test_state_is_bounded(history: list[GradeRecord], limits: Limits) -> None:
     scores = scores_after(history, limits)
