@@ -140,7 +140,6 @@ class Screen:
         self._bar.stop()
         if self._seen > self._shown:
             self._print(f"… and {self._seen - self._shown:,} more", style="dim")
-        self._print()
         for part in report(figures, self._plan.events_per_second):
             self._print(part)
         here = folder.path.name
