@@ -4,6 +4,7 @@ Raw topics are keyed by nothing or by message id, so a student's events lie on a
 leave keyed by student, and so does everything after them.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeAlias
@@ -12,7 +13,7 @@ from faust.types import TP
 
 from agents.metrics import Metrics
 from agents.topology import Topology
-from engine.chunks import Chunk, Record
+from engine.chunks import MESSAGES_AT_ONCE, Chunk, Record
 from engine.outlet import Outlet
 from models.grades import Ignored, ReadLimits, Rejected, read
 from models.headers import cut_value, dead_letter_headers, record_headers
@@ -55,6 +56,8 @@ class Router:
                 case record:
                     outcomes[record.type, "record"] += 1
                     self._send(record, raw)
+            if not index % MESSAGES_AT_ONCE:
+                await asyncio.sleep(0)
         self._metrics.count_events(outcomes)
         self._metrics.saw_message(chunk.records[-1].timestamp)
         await self._outlet.room()

@@ -13,7 +13,7 @@ from agents.metrics import Metrics
 from agents.router import Clock, DeadLetters
 from agents.topology import SCORES_TABLE, Topology
 from engine.app import ChunkApp
-from engine.chunks import Chunk, Record
+from engine.chunks import MESSAGES_AT_ONCE, Chunk, Record
 from engine.outlet import Outlet
 from engine.table import Cell, PartitionCache, TableCodec
 from models.alerts import Alert, encode_alert
@@ -62,7 +62,9 @@ class Scorer:
         """Fold and judge every record of a chunk."""
         states = self.table.partition(chunk.tp.partition)
         standings: Counter[tuple[str, str]] = Counter()
-        for message in chunk.records:
+        for index, message in enumerate(chunk.records):
+            if not index % MESSAGES_AT_ONCE:
+                await asyncio.sleep(0)
             try:
                 record = decode_record(message.value or b"")
             except ValueError as error:  # not written by a router

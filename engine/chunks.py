@@ -6,7 +6,7 @@ waited for to fill a chunk, so at low rates a chunk is a single message and arri
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from faust import Schema
 from faust.types import TP
@@ -55,6 +55,10 @@ class Chunk:
         """The partition of a chunk that has one only."""
         (span,) = self.spans
         return span.tp
+
+
+#: How many messages an agent should work on before it lets others work, which takes a few milliseconds.
+MESSAGES_AT_ONCE: Final = 256
 
 
 class ChunkHandler(Protocol):

@@ -334,8 +334,8 @@ class ChunkConsumer(driver.Consumer):
                 return False
 
     async def _flush(self) -> bool:
-        # All of this is taken at one moment: chunks done by now, and the state that they led to. States may
-        # be newer than the offsets, never older: an event that is read again finds itself in the state.
+        # First which chunks are done, then the state that they led to. States may be newer than the offsets,
+        # never older: an event that is read again finds itself in the state.
         offsets = {
             tp: offset
             for tp, offset in self._done.items()
@@ -347,7 +347,7 @@ class ChunkConsumer(driver.Consumer):
             return False
         if not self._is_member():
             return False
-        changes = [(table, table.capture()) for table in tables]
+        changes = [(table, await table.capture()) for table in tables]
         steps = _Steps(self.app.observer)
         await outlet.drain()
         steps.done("outlet")

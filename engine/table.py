@@ -9,6 +9,7 @@ What Faust keeps: the changelog topic's place in the assignment, recovery and st
 and closing of one RocksDB per partition. Changelogs arrive in chunks too.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from engine.chunks import Chunk, PassThrough
 from engine.outlet import Outlet
 
 V = TypeVar("V")
+
+#: How many keys a flush takes before it lets others work, which takes about as many tens of microseconds.
+KEYS_AT_ONCE: Final = 64
 
 #: For each partition's database. (Faust's default is 2 GiB of block cache and three write buffers of 64 MiB.)
 ROCKSDB_OPTIONS: Final = {
@@ -172,11 +176,14 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
         """Whether any key waits to be written."""
         return any(cache.dirty for cache in self._caches.values())
 
-    def capture(self) -> list[Change[V]]:
-        """Take what has changed since the last capture; the owner queues what follows from it."""
+    async def capture(self) -> list[Change[V]]:
+        """Take what has changed since the last capture; the owner queues what follows from it.
+
+        Lets others work in between: what they change meanwhile is taken too, or with the next capture.
+        """
         changes: list[Change[V]] = []
         encode = self._codec.encode
-        for partition, cache in self._caches.items():
+        for partition, cache in list(self._caches.items()):
             captured, cache.dirty = cache.dirty, {}
             for key, cell in captured.items():
                 value = cell.value
@@ -184,6 +191,9 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
                     raise RuntimeError("a changed cell has a value")
                 self._on_capture(key, cell)
                 changes.append(Change(partition, key, cell, value, encode(value)))
+                cache.dirty.pop(key, None)
+                if not len(changes) % KEYS_AT_ONCE:
+                    await asyncio.sleep(0)
         return changes
 
     def restore(self, changes: Iterable[Change[V]]) -> None:
