@@ -1,0 +1,159 @@
+"""The replay: read, fold and judge as the worker does, for several sets of rules at once; nothing is sent.
+
+A student's state depends on their own events alone, so it is enough that these come in the right order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Final, Protocol
+
+from app.backtest.students import AWAKE, Student, Students
+from models.grades import DEFAULT_LIMITS, Ignored, ReadLimits, Rejected, read
+from models.records import CourseGradeChange, GradeRecord, MisnamedGradeOverride
+from tables.cases import NO_HOLDS, AlertDraft
+from tables.figures import difference
+from tables.rulebook import Rulebook
+from tables.rules import evaluate
+from tables.scores import CourseScores, place
+
+_DAY: Final = slice(10)
+"""Of a canonical time, the day."""
+
+
+class Sink(Protocol):
+    """Takes what the sets of rules found in one record."""
+
+    def take(self, key: bytes, found: Sequence[tuple[AlertDraft, ...]]) -> None:
+        """Count alerts about the student with this key, from each set of rules; of one at least some."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What went in."""
+
+    ignored: int = 0
+    """Events of other kinds."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    """By reason."""
+    records: Counter[str] = field(default_factory=Counter)
+    """Grade records by type."""
+    renamed: int = 0
+    """Of these, overrides that came under another name."""
+    late: int = 0
+    duplicates: int = 0
+    days: set[str] = field(default_factory=set)
+    """Days, UTC, of which there is a grade event."""
+    courses: set[tuple[str, str]] = field(default_factory=set)
+    """By root account."""
+    student_courses: int = 0
+
+    @property
+    def events(self) -> int:
+        """All of them, unreadable ones included."""
+        return self.ignored + self.rejected.total() + self.records.total()
+
+
+class Replay:
+    """Takes events and hands what the rules find to its sinks.
+
+    >>> replay = Replay([DEFAULT_RULEBOOK], [])
+    >>> replay.judge(replay.records([b"{…}", b"{…}"]))
+    """
+
+    def __init__(
+        self,
+        books: Sequence[Rulebook],
+        sinks: Sequence[Sink],
+        *,
+        limits: ReadLimits = DEFAULT_LIMITS,
+        awake: int = AWAKE,
+    ) -> None:
+        self._rules_of = [book.for_course for book in books]
+        self._sinks = sinks
+        self._limits = limits
+        self.students = Students(Student((NO_HOLDS,) * len(books)), awake)
+        self.counts = Counts()
+
+    def records(
+        self, values: Iterable[bytes | None], timestamps: Iterable[int | None] = repeat(None)
+    ) -> Iterator[GradeRecord]:
+        """Yield the grade records among raw values, and count the rest.
+
+        `timestamps` are the messages' Kafka timestamps in milliseconds. Without, as in files, an event of
+        the future can't be told.
+        """
+        counts, limits = self.counts, self._limits
+        for value, timestamp in zip(values, timestamps, strict=False):
+            record = read(value, timestamp, limits=limits)
+            if type(record) is Ignored:
+                counts.ignored += 1
+            elif type(record) is Rejected:
+                counts.rejected[record.reason] += 1
+            else:
+                yield record  # type: ignore[misc]  # what is neither of the two; isinstance costs more
+
+    def judge(self, records: Iterable[GradeRecord]) -> None:
+        """Fold and judge records."""
+        counts, rules_of = self.counts, self._rules_of
+        types, days = counts.records, counts.days
+        self.students.rest()
+        awake, wake = self.students.awake, self.students.wake
+        for record in records:
+            key = record.key
+            student = awake.get(key) or wake(key)
+            before = student.scores
+            scores, standing = place(before, record)
+            types[record.type] += 1
+            days.add(record.event_time[_DAY])
+            if standing == "late":
+                counts.late += 1
+            elif standing == "duplicate":
+                counts.duplicates += 1
+            if type(record) is MisnamedGradeOverride:
+                counts.renamed += 1
+            course_id = record.course_id
+            if scores is before or course_id is None:
+                awake[key] = student
+                continue
+            if course_id not in before.courses:
+                self._count_course(record.root_account_uuid, course_id)
+            judged = [
+                evaluate(holds, before, scores, record, of(record.root_account_uuid, course_id))
+                for of, holds in zip(rules_of, student.holds, strict=True)
+            ]
+            deepest = student.deepest
+            if type(record) is CourseGradeChange and standing == "newest":
+                depth = self._depth(record, before.courses.get(course_id), scores.courses[course_id])
+                if depth > deepest.get(course_id, 0.0):
+                    deepest = {**deepest, course_id: depth}
+            now_held, found = zip(*judged, strict=True)
+            awake[key] = Student(now_held, scores, deepest)
+            if any(found):
+                for sink in self._sinks:
+                    sink.take(key, found)
+
+    def _count_course(self, root_account_uuid: str, course_id: str) -> None:
+        self.counts.student_courses += 1
+        self.counts.courses.add((root_account_uuid, course_id))
+
+    def _depth(self, record: CourseGradeChange, before: CourseScores | None, after: CourseScores) -> float:
+        """Return how far a posted score that fell is below the peak of the window of `score_drop`.
+
+        One that rose is no deeper than the one before it, so it is not looked at.
+        """
+        score, was = record.current_score, None if before is None else before.current
+        if score is None or was is None or score >= was:
+            return 0.0
+        window_ms = self._rules_of[0](record.root_account_uuid, record.course_id).score_drop.window
+        at = after.points[-1].at
+        peak = score
+        for point in reversed(after.points):
+            if point.at < at - window_ms:
+                break
+            if point.at < at and point.current is not None and point.current > peak:
+                peak = point.current
+        return difference(peak, score)
