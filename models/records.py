@@ -320,11 +320,14 @@ def decode_record(value: bytes) -> GradeRecord:
     """
     try:
         record = _records.validate_json(value)
-        record.event_time_ms  # noqa: B018  a day may be no day, such as a 30th of February
+        # What looks like a time may have a day that is none, such as a 30th of February.
+        epoch_ms(record.event_time)
+        if not isinstance(record, GradeChange) and record.updated_at is not None:
+            epoch_ms(record.updated_at)
     except ValidationError as error:
         problems = problems_of(error, depth=1)  # below the record's type
     except ValueError:
-        problems = "event_time: no such day"
+        problems = "event_time or updated_at: no such day"
     else:
         return record
     raise ValueError(f"not a grade record ({problems})")

@@ -245,3 +245,16 @@ def _says_no_value(error: BaseException | None) -> None:
     while error is not None:
         assert SECRET not in str(error)
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("updated_at", ["2019-02-30T16:26:34.000Z", "2019-02-28T16:26:34.000Z", None])
+def test_the_time_of_the_row_is_a_day_too(updated_at: str | None) -> None:
+    fields = dict.fromkeys(GradeOverride.model_fields) | EXAMPLE
+    fields = {name: fields[name] for name in GradeOverride.model_fields}
+    fields |= {"type": "grade_override", "course_id": "3", "event_id": "0" * 32, "updated_at": updated_at}
+    value = orjson.dumps(fields)
+    if updated_at is not None and "-30T" in updated_at:
+        with pytest.raises(ValueError, match="no such day"):
+            decode_record(value)
+    else:
+        assert isinstance(decode_record(value), GradeOverride)
