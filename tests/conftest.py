@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(_MARKER_OF_FIXTURE[fixture])
 
 
-def _skip(reason: str) -> NoReturn:
+def skip_or_fail(reason: str) -> NoReturn:
     """Skip the test on a developer's machine; in CI, where everything has to be there, fail it."""
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(reason)
@@ -34,7 +34,7 @@ def kafka_installed() -> None:
     """Skip what needs Apache Kafka where Java or its jars are missing."""
     missing = missing_requirement()
     if missing is not None:
-        _skip(missing)
+        skip_or_fail(missing)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,7 @@ def embedded_installed() -> None:
     try:
         find_binary()
     except EmbeddedBrokerError as error:
-        _skip(str(error))
+        skip_or_fail(str(error))
 
 
 @pytest.fixture
