@@ -23,7 +23,7 @@ from models.grades import Reason
 OTHER: Final = "other"
 """Label of every event name that Canvas does not send; a sender must not be able to make up series."""
 
-AGENTS: Final = ("router", "scorer")
+AGENTS: Final = ("router", "scorer", "courses")
 FLUSH_STEPS: Final = ("outlet", "changelog", "store", "commit")
 
 _CHUNK_RECORDS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
@@ -148,6 +148,17 @@ class Metrics:
         self.recovery_remaining = self._gauge(
             "gradewatch_recovery_remaining_records", "Changelog records still to be read before work starts."
         )
+        self.rules_info = self._gauge(
+            "gradewatch_rules_info", "Always 1; the label tells which rules are active.", "hash"
+        )
+        self.rules_loaded_timestamp = self._gauge(
+            "gradewatch_rules_loaded_timestamp_seconds",
+            "Time at which the active rules were read, in seconds since 1970.",
+        )
+        self.rules_reload_failed = self._counter(
+            "gradewatch_rules_reload_failed_total",
+            "Rules files that were to replace the active rules and had mistakes.",
+        )
         self.ready = self._gauge("gradewatch_ready", "1 while the worker is assigned and recovered, else 0.")
         self._build_info = self._gauge(
             "gradewatch_build_info", "Always 1; the labels tell the versions.", "version", "python"
@@ -204,6 +215,12 @@ class Metrics:
         self.end_to_end.observe(max(0, sent_ms - event_time_ms) / 1_000)
         if raw_timestamp_ms is not None:
             self.raw_to_alert.observe(max(0, sent_ms - raw_timestamp_ms) / 1_000)
+
+    def use_rules(self, digest: str) -> None:
+        """Tell which rules are active from now on."""
+        self.rules_info.clear()
+        self.rules_info.labels(digest).set(1)
+        self.rules_loaded_timestamp.set_to_current_time()
 
     def observe_chunk(self, agent: str, records: int, seconds: float) -> None:
         """Record one chunk of `records` messages that `agent` worked on for `seconds`."""

@@ -6,23 +6,25 @@ looks different to the student from what was last sent.
 """
 
 import asyncio
-import time
 from collections import Counter
 
+from agents.alerts import Alerts, raw_timestamp_of
 from agents.metrics import Metrics
-from agents.router import Clock, DeadLetters
+from agents.router import DeadLetters
+from agents.rules import ActiveRules
 from agents.topology import SCORES_TABLE, Topology
 from engine.app import ChunkApp
 from engine.chunks import MESSAGES_AT_ONCE, Chunk, Record
 from engine.outlet import Outlet
 from engine.table import Cell, PartitionCache, TableCodec
-from models.alerts import Alert, encode_alert
+from models.drops import CourseDrop, encode_course_drop
 from models.grades import Reason, Rejected
-from models.headers import RAW_TIMESTAMP, alert_headers, snapshot_headers
+from models.headers import course_drop_headers, snapshot_headers
 from models.records import GradeRecord, decode_record
 from models.snapshots import StudentScoresSnapshot, encode_snapshot
-from models.times import epoch_ms
-from tables.rules import Rules, evaluate
+from tables.courses import drop_of
+from tables.rulebook import Rulebook
+from tables.rules import evaluate
 from tables.scores import place
 from tables.snapshot import snapshot
 from tables.state import NO_STATE, StudentState, decode_state, encode_state
@@ -38,18 +40,18 @@ class Scorer:
         outlet: Outlet,
         metrics: Metrics,
         dead_letters: DeadLetters,
+        alerts: Alerts,
         *,
-        rules: Rules,
+        rules: ActiveRules,
         max_cached_students: int,
-        now: Clock,
     ) -> None:
-        self._topics = {"student": topology.alerts.name, "staff": topology.staff_alerts.name}
+        self._drops = topology.course_drops.name
         self._snapshots = topology.snapshots.name
         self._outlet = outlet
         self._metrics = metrics
         self._dead_letters = dead_letters
+        self._alerts = alerts
         self._rules = rules
-        self._now = now
         self.table = app.write_behind_table(
             SCORES_TABLE,
             partitions=topology.records.partitions,
@@ -60,6 +62,7 @@ class Scorer:
 
     async def __call__(self, chunk: Chunk) -> None:
         """Fold and judge every record of a chunk."""
+        book = self._rules.book
         states = self.table.partition(chunk.tp.partition)
         standings: Counter[tuple[str, str]] = Counter()
         for index, message in enumerate(chunk.records):
@@ -70,7 +73,7 @@ class Scorer:
             except ValueError as error:  # not written by a router
                 self._dead_letters.send(message, chunk.tp, Rejected(Reason.INVALID_BODY, str(error)))
                 continue
-            standings[record.type, self._take(record, message, states)] += 1
+            standings[record.type, self._take(record, message, states, book)] += 1
         for (record_type, standing), count in standings.items():
             if standing == "late":
                 self._metrics.late_events.labels(record_type).inc(count)
@@ -78,47 +81,38 @@ class Scorer:
                 self._metrics.duplicate_events.labels(record_type).inc(count)
         await self._outlet.room()
 
-    def _take(self, record: GradeRecord, message: Record, states: PartitionCache[StudentState]) -> str:
+    def _take(
+        self, record: GradeRecord, message: Record, states: PartitionCache[StudentState], book: Rulebook
+    ) -> str:
         """Change the student's state and queue the alerts, in one step that nothing comes between."""
         key = record.key
         cell = states.cell(key)
         before = cell.value or NO_STATE
         scores, standing = place(before.scores, record)
-        holds, drafts = evaluate(before.holds, before.scores, scores, record, self._rules)
+        rules = book.for_course(record.root_account_uuid, record.course_id)
+        holds, drafts = evaluate(before.holds, before.scores, scores, record, rules)
         if scores is not before.scores or holds is not before.holds:
             states.change(key, cell, StudentState(scores, holds))
             cell.notes[record.course_id or ""] = (record.event_id, record.event_time)
         for draft in drafts:
-            self._send_alert(draft.alert(self._now()), message)
+            self._alerts.send(draft, message, book.digest)
+            if (drop := drop_of(draft)) is not None:
+                self._send_drop(drop, message)
         return standing
 
-    def _send_alert(self, alert: Alert, message: Record) -> None:
-        sent = self._outlet.send(
-            self._topics[alert.audience], alert.key, encode_alert(alert), alert_headers(alert)
-        )
-        raw_timestamp = next((int(value) for name, value in message.headers if name == RAW_TIMESTAMP), None)
-
-        def count(delivery: "asyncio.Future[None]") -> None:
-            if delivery.cancelled() or delivery.exception() is not None:
-                return
-            self._metrics.count_alert(
-                alert.rule,
-                alert.status,
-                alert.severity,
-                sent_ms=int(time.time() * 1000),
-                event_time_ms=epoch_ms(alert.event_time),
-                raw_timestamp_ms=raw_timestamp,
-            )
-
-        sent.add_done_callback(count)
+    def _send_drop(self, drop: CourseDrop, message: Record) -> None:
+        """Queue a score drop for the agent that watches its course."""
+        headers = course_drop_headers(drop, raw_timestamp_of(message))
+        self._outlet.send(self._drops, drop.key, encode_course_drop(drop), headers)
 
     def _send_snapshots(self, key: bytes, cell: Cell[StudentState]) -> None:
         """Queue what changed for the student since the last flush; what went is taken back."""
         before, after = cell.stored or NO_STATE, cell.value or NO_STATE
+        window_ms = self._rules.book.default.score_drop.window
         root_account_uuid, _, user_id = key.decode().rpartition(":")
         newest = list(cell.notes.values())[-1]
         for course_id in cell.notes.keys() | (before.scores.courses.keys() - after.scores.courses.keys()):
-            course = (root_account_uuid, user_id, course_id, self._rules.score_drop.window)
+            course = (root_account_uuid, user_id, course_id, window_ms)
             if course_id not in cell.memo:
                 cell.memo[course_id] = hash(_encoded(snapshot(before, *course)))
             value = _encoded(snapshot(after, *course))

@@ -13,6 +13,9 @@ or says why it was refused must never be stopped by a smaller limit further down
 SCORES_TABLE: Final = "student_scores"
 """Name of the table of student states, as Faust knows it."""
 
+DROPS_TABLE: Final = "course_drops"
+"""Name of the table of courses' drops, as Faust knows it."""
+
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
@@ -48,7 +51,8 @@ class Topology:
     """What one deployment reads and writes.
 
     All topics but `raw` share one partition count: a student's key must fall on the same partition number
-    in `records`, `snapshots` and the changelog, so that the worker that scores a student also holds the row.
+    in `records`, `snapshots` and the changelog, so that the worker that scores a student also holds the row;
+    and a course's in `course_drops` and its changelog.
     """
 
     raw: TopicSpec
@@ -67,6 +71,8 @@ class Topology:
     """Messages that could not be read, byte for byte, and why. For staff."""
     scores_changelog: TopicSpec
     """The table of student states, as it is recovered from. For staff."""
+    drops_changelog: TopicSpec
+    """The table of courses' drops, as it is recovered from. For staff."""
 
     @classmethod
     def build(cls, prefix: str, app_id: str, partitions: int, raw_topic: str | None = None) -> Topology:
@@ -93,6 +99,7 @@ class Topology:
             course_drops=deleted_after("course-drops", 7),
             dead_letters=deleted_after("dead-letters", 30),
             scores_changelog=compacted(changelog_name(app_id, SCORES_TABLE)),
+            drops_changelog=compacted(changelog_name(app_id, DROPS_TABLE)),
         )
 
     @property
@@ -107,4 +114,5 @@ class Topology:
             self.course_drops,
             self.dead_letters,
             self.scores_changelog,
+            self.drops_changelog,
         )

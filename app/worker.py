@@ -14,12 +14,17 @@ from typing import Any, Final
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from agents.alerts import Alerts
+from agents.courses import Courses
 from agents.metrics import Metrics
 from agents.router import Router
+from agents.rules import ActiveRules
 from agents.scorer import Scorer
 from app.cli import version
 from app.errors import BrokerError, GradewatchError, TopicsError
 from app.logs import logger
+from app.reload import RulesReload
+from app.rules import load_rules
 from app.security import faust_credentials
 from app.settings import Settings
 from app.topics import check_topics, explain
@@ -29,7 +34,6 @@ from engine.consumer import EngineError
 from engine.outlet import DeliveryError, Outlet
 from models.grades import ReadLimits
 from models.times import time_from_epoch_ms
-from tables.rules import DEFAULT_RULES
 
 log = logger()
 
@@ -67,10 +71,13 @@ class Worker:
     """One worker process, and what its pages show of it."""
 
     def __init__(self, settings: Settings) -> None:
+        """Read the rules; raises SettingsError with every mistake in them."""
         self._settings = settings
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry, version())
         ProcessCollector(registry=self._registry)
+        self._rules = ActiveRules(load_rules(settings.rules), self._metrics)
+        self._reload = RulesReload(settings.rules, self._rules, self._metrics)
         self._app: ChunkApp | None = None
         self._waiting_for = "broker"
         self._stop = asyncio.Event()
@@ -79,15 +86,22 @@ class Worker:
         """Ask the worker to finish what it has in hand, commit and end."""
         self._stop.set()
 
+    def reload_rules(self) -> None:
+        """Ask the worker to read the rules file again and judge by it from the next chunk on."""
+        self._reload.ask()
+
     async def run(self) -> None:
         """Run until `stop`. Raises GradewatchError when it can't start or can't go on."""
         web = WebServer(create_web(self, self._registry), self._settings.web_host, self._settings.web_port)
         port = await web.start()
         log.info("web.listening", host=self._settings.web_host, port=port)
+        log.info("rules.loaded", hash=self._rules.book.digest)
+        reloading = asyncio.create_task(self._reload.run())
         try:
             if not await self._until_stopped(self._check_topics()):
                 await self._work()
         finally:
+            reloading.cancel()
             await web.stop()
         log.info("worker.stopped")
 
@@ -167,18 +181,21 @@ class Worker:
             version=version(),
             now=_now,
         )
+        alerts = Alerts(topology, outlet, self._metrics, now=_now)
         scorer = Scorer(
             app,
             topology,
             outlet,
             self._metrics,
             router.dead_letters,
-            rules=DEFAULT_RULES,
+            alerts,
+            rules=self._rules,
             max_cached_students=settings.table_cache_keys,
-            now=_now,
         )
+        courses = Courses(app, topology, outlet, router.dead_letters, alerts, rules=self._rules)
         app.chunk_agent(topology.raw.name, router, name="router", in_step=True)
         app.chunk_agent(topology.records.name, scorer, name="scorer")
+        app.chunk_agent(topology.course_drops.name, courses, name="courses")
         self._metrics.table_keys.set_function(scorer.table.estimated_keys)
         self._metrics.recovery_remaining.set_function(app.recovery_remaining)
         self._metrics.ask_for_lag(app.lags)
@@ -235,9 +252,13 @@ def _frames(error: BaseException) -> list[str]:
 
 
 async def run_worker(settings: Settings) -> None:
-    """Run a worker until SIGTERM or SIGINT."""
+    """Run a worker until SIGTERM or SIGINT; SIGHUP has it read its rules again.
+
+    Raises GradewatchError when it can't start or can't go on.
+    """
     worker = Worker(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
+    loop.add_signal_handler(signal.SIGHUP, worker.reload_rules)
     await worker.run()

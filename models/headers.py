@@ -8,13 +8,17 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 from models.alerts import Alert
+from models.drops import CourseDrop
 from models.grades import Rejected
 from models.records import GradeRecord
 
 Headers: TypeAlias = list[tuple[str, bytes]]
 
 RAW_TIMESTAMP: Final = "gradewatch.raw_timestamp"
-"""On a grade record: the Kafka timestamp of its raw message, in milliseconds."""
+"""On a grade record and a course drop: the Kafka timestamp of the raw message, in milliseconds."""
+
+RULES: Final = "gradewatch.rules"
+"""On an alert: the digest of the rules that were active."""
 
 REASON: Final = "gradewatch.reason"
 DETAIL: Final = "gradewatch.detail"
@@ -57,11 +61,23 @@ def record_headers(record: GradeRecord, raw_timestamp: int | None) -> Headers:
     return headers
 
 
-def alert_headers(alert: Alert) -> Headers:
-    """Return the headers of an alert."""
-    return _cloud_event(
+def alert_headers(alert: Alert, rules: str) -> Headers:
+    """Return the headers of an alert; `rules` is the digest of the rules that led to it."""
+    headers = _cloud_event(
         "gradewatch.alert.v1", alert.alert_id, alert.root_account_uuid, alert.event_time, alert.key
     )
+    headers.append((RULES, rules.encode()))
+    return headers
+
+
+def course_drop_headers(drop: CourseDrop, raw_timestamp: int | None) -> Headers:
+    """Return the headers of a course drop; `raw_timestamp` in milliseconds, as its grade record has it."""
+    headers = _cloud_event(
+        "gradewatch.course-drop.v1", drop.alert_id, drop.root_account_uuid, drop.event_time, drop.key
+    )
+    if raw_timestamp is not None:
+        headers.append((RAW_TIMESTAMP, b"%d" % raw_timestamp))
+    return headers
 
 
 def snapshot_headers(*, event_id: str, root_account_uuid: str, event_time: str, key: bytes) -> Headers:

@@ -44,12 +44,12 @@ class AlertDraft:
     severity: Severity
     audience: Audience
     root_account_uuid: str
-    user_id: str
+    user_id: str | None
     course_id: str | None
     assignment_id: str | None
     submission_id: str | None
     subject: str | None
-    event_id: str
+    event_id: str | None
     event_time: str
     value: float | str | None
     previous: float | str | None

@@ -119,3 +119,14 @@ def test_what_alarms_rest_on_is_there_before_it_first_happens() -> None:
     for name in GRADE_EVENT_NAMES:
         labels = {"event_name": name, "outcome": "record"}
         assert registry.get_sample_value("gradewatch_events_total", labels) == 0
+
+
+def test_only_the_active_rules_have_a_series() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, version="")
+    metrics.use_rules("0123456789abcdef")
+    metrics.use_rules("fedcba9876543210")
+    text = exposition(registry)
+    assert 'gradewatch_rules_info{hash="fedcba9876543210"} 1.0' in text
+    assert "0123456789abcdef" not in text
+    assert "gradewatch_rules_reload_failed_total 0.0" in text

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import faust
 
-from agents.topology import DAY_MS, SCORES_TABLE, Topology
+from agents.topology import DAY_MS, DROPS_TABLE, SCORES_TABLE, Topology
 
 
 def test_names_partitions_and_retention_are_the_documented_ones() -> None:
@@ -18,6 +18,7 @@ def test_names_partitions_and_retention_are_the_documented_ones() -> None:
         ("school.course-drops", 12, "delete", 7 * DAY_MS),
         ("school.dead-letters", 12, "delete", 30 * DAY_MS),
         ("gw-student_scores-changelog", 12, "compact", None),
+        ("gw-course_drops-changelog", 12, "compact", None),
     ]
 
 
@@ -41,7 +42,8 @@ def test_topic_settings_are_kafkas_own() -> None:
     assert topology.snapshots.config() == {"cleanup.policy": "compact", "max.message.bytes": "8388608"}
 
 
-def test_the_changelog_is_called_as_faust_calls_it() -> None:
-    table = faust.App("gw", env_prefix="FAUST_").Table(SCORES_TABLE)
+def test_changelogs_are_called_as_faust_calls_them() -> None:
+    app = faust.App("gw", env_prefix="FAUST_")
     topology = Topology.build(prefix="school.", app_id="gw", partitions=8)
-    assert table._changelog_topic_name() == topology.scores_changelog.name
+    assert app.Table(SCORES_TABLE)._changelog_topic_name() == topology.scores_changelog.name
+    assert app.Table(DROPS_TABLE)._changelog_topic_name() == topology.drops_changelog.name

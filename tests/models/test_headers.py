@@ -8,6 +8,7 @@ from models.headers import (
     MAX_MESSAGE_BYTES,
     RECORD_OVERHEAD_BYTES,
     alert_headers,
+    course_drop_headers,
     cut_value,
     dead_letter_headers,
     original_headers,
@@ -15,6 +16,7 @@ from models.headers import (
     snapshot_headers,
 )
 from tests.models.test_alerts import alert
+from tests.models.test_drops import drop
 from tests.models.test_records import example
 
 REJECTED = Rejected(Reason.INVALID_BODY, "body.score: not a number", "grade_change")
@@ -40,7 +42,7 @@ def test_record_is_a_cloud_event_with_the_time_of_its_raw_message() -> None:
 
 
 def test_alert_is_a_cloud_event_known_by_its_alert_id() -> None:
-    assert dict(alert_headers(alert())) == {
+    assert dict(alert_headers(alert(), "5fade8cf48938cf3")) == {
         "ce_specversion": b"1.0",
         "ce_id": b"0" * 32,
         "ce_source": b"gradewatch/r",
@@ -48,7 +50,22 @@ def test_alert_is_a_cloud_event_known_by_its_alert_id() -> None:
         "ce_time": b"2026-10-05T14:03:22.417Z",
         "ce_subject": b"r:48",
         "content-type": b"application/json",
+        "gradewatch.rules": b"5fade8cf48938cf3",
     }
+
+
+def test_course_drop_is_a_cloud_event_known_by_its_alert() -> None:
+    expected = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", b"a" * 32),
+        ("ce_source", b"gradewatch/r"),
+        ("ce_type", b"gradewatch.course-drop.v1"),
+        ("ce_time", b"2026-10-05T14:03:22.417Z"),
+        ("ce_subject", b"r:565"),
+        ("content-type", b"application/json"),
+    ]
+    assert course_drop_headers(drop(), None) == expected
+    assert course_drop_headers(drop(), 0) == [*expected, ("gradewatch.raw_timestamp", b"0")]
 
 
 def test_snapshot_is_a_cloud_event_known_by_the_event_that_led_to_it() -> None:
