@@ -52,6 +52,33 @@ $(JARS): pom.xml
 	@mvn --quiet --batch-mode -Dstyle.color=never package
 	@touch $@
 
+PEERS := target/bench/quix.stamp target/bench/kafka-streams.stamp
+.PHONY: bench bench-quick bench-contenders profile
+bench: bench-contenders ## Measure beside the peers (half an hour on a quiet machine); BENCH=grades measures a part
+	@.venv/bin/python -m bench $(BENCH) $(ARGS)
+
+bench-quick: bench-contenders ## Measure grades and firehose briefly, and say what moved since bench/results.json
+	@.venv/bin/python -m bench --quick $(BENCH) $(ARGS)
+
+profile: bench-contenders ## Tell where a worker's microseconds per event go; BENCH=firehose for that topic
+	@.venv/bin/python -m bench.profile $(BENCH) $(ARGS)
+
+bench-contenders: ## Make the peers ready to be measured
+	@scripts/environment bench
+	@$(MAKE) --silent $(JARS) $(PEERS)
+
+target/bench/quix.stamp: bench/contenders/quix/requirements.txt
+	@echo "Installing Quix Streams into an environment of its own ..."
+	@rm -rf target/bench/quix
+	@.venv/bin/python -m venv target/bench/quix
+	@target/bench/quix/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+target/bench/kafka-streams.stamp: bench/contenders/kafka_streams/pom.xml $(wildcard bench/contenders/kafka_streams/src/main/java/bench/*.java)
+	@echo "Building the contender in Kafka Streams ..."
+	@mvn --quiet --batch-mode -Dstyle.color=never --file $< clean package
+	@touch $@
+
 .PHONY: clean
 clean: ## Remove everything that these targets made
 	rm -rf .venv target build ./*.egg-info .coverage .coverage.* htmlcov gradewatch-demo

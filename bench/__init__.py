@@ -1,0 +1,1 @@
+"""Gradewatch beside its peers: the same job on the same topics, measured from outside."""

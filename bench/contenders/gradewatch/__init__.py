@@ -1,0 +1,1 @@
+"""Gradewatch itself, as it is deployed."""

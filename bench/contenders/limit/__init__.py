@@ -1,0 +1,1 @@
+"""The limit: fetch and parse, nothing else."""
