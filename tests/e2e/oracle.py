@@ -18,12 +18,15 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from app.cli import version
 from models.alerts import decode_alert
+from models.drops import decode_course_drop, encode_course_drop
 from models.grades import Ignored, Rejected, read
 from models.records import GradeRecord, decode_record, encode_record
 from models.snapshots import encode_snapshot
 from models.times import canonical_time, time_from_epoch_ms
 from tables.cases import AlertDraft
-from tables.rules import DEFAULT_RULES, NO_HOLDS, Holds, evaluate
+from tables.courses import NO_DROPS, CourseDrops, count_drop, decode_course_drops, drop_of
+from tables.rulebook import DEFAULT_RULEBOOK, Rulebook
+from tables.rules import NO_HOLDS, Holds, evaluate
 from tables.scores import EMPTY, StudentScores, fold
 from tables.snapshot import snapshot
 from tables.state import StudentState, decode_state
@@ -40,9 +43,10 @@ class Repeats:
     records: int = 0
     dead_letters: int = 0
     alerts: int = 0
+    course_drops: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.records or self.dead_letters or self.alerts)
+        return bool(self.records or self.dead_letters or self.alerts or self.course_drops)
 
 
 @dataclass
@@ -56,6 +60,8 @@ class Topics:
     staff_alerts: list[ConsumerRecord]
     snapshots: list[ConsumerRecord]
     changelog: list[ConsumerRecord]
+    course_drops: list[ConsumerRecord]
+    drops_changelog: list[ConsumerRecord]
 
     @classmethod
     async def read(cls, deployment: Deployment) -> "Topics":
@@ -68,6 +74,8 @@ class Topics:
             staff_alerts=await deployment.read(topology.staff_alerts),
             snapshots=await deployment.read(topology.snapshots),
             changelog=await deployment.read(topology.scores_changelog),
+            course_drops=await deployment.read(topology.course_drops),
+            drops_changelog=await deployment.read(topology.drops_changelog),
         )
 
 
@@ -105,8 +113,14 @@ class Expected:
         return students
 
 
-def verify(topics: Topics, *, repeats_allowed: bool = False, students_in_order: bool = False) -> Repeats:
-    """Hold everything against the oracle and return what is there repeatedly.
+def verify(
+    topics: Topics,
+    *,
+    repeats_allowed: bool = False,
+    students_in_order: bool = False,
+    book: Rulebook = DEFAULT_RULEBOOK,
+) -> Repeats:
+    """Hold everything against the oracle, with these rules, and return what is there repeatedly.
 
     With `students_in_order` each student's events lie on one raw partition in the order in which they
     happened; only then do alerts and holds not depend on the order of arrival, and only then are they
@@ -119,7 +133,7 @@ def verify(topics: Topics, *, repeats_allowed: bool = False, students_in_order: 
         dead_letters=_verify_dead_letters(expected, topics.dead_letters, repeats_allowed),
     )
     if students_in_order:
-        judged = [_judge(records) for records in expected.by_student().values()]
+        judged = [_judge(records, book) for records in expected.by_student().values()]
         holds = {key: held for key, (held, _) in zip(expected.by_student(), judged, strict=True)}
         drafts = [draft for _, of_student in judged for draft in of_student]
     else:
@@ -128,11 +142,13 @@ def verify(topics: Topics, *, repeats_allowed: bool = False, students_in_order: 
             by_student[message.key].append(decode_record(message.value))
         holds, drafts = {}, []
         for key, records in by_student.items():
-            holds[key], of_student = _judge(records)
+            holds[key], of_student = _judge(records, book)
             drafts.extend(of_student)
     if students_in_order or not repeats_allowed:
+        repeats.course_drops = _verify_course_drops(drafts, topics, repeats_allowed)
+        of_courses = _verify_drops_table(topics, book)
         alerts = [*topics.alerts, *topics.staff_alerts]
-        repeats.alerts = _verify_alerts(drafts, alerts, repeats_allowed)
+        repeats.alerts = _verify_alerts([*drafts, *of_courses], alerts, repeats_allowed, book)
         _verify_audiences(topics)
     if not repeats_allowed:
         _verify_order_of_alerts(topics)
@@ -142,7 +158,7 @@ def verify(topics: Topics, *, repeats_allowed: bool = False, students_in_order: 
     }
     with_holds = students_in_order or not repeats_allowed
     _verify_table(states, topics.changelog, with_holds)
-    _verify_snapshots(states, expected, topics.snapshots, with_holds)
+    _verify_snapshots(states, expected, topics.snapshots, with_holds, book.default.score_drop.window)
     return repeats
 
 
@@ -225,7 +241,7 @@ def _verify_dead_letters(expected: Expected, actual: Sequence[ConsumerRecord], r
 
 
 def _verify_alerts(
-    drafts: Sequence[AlertDraft], actual: Sequence[ConsumerRecord], repeats_allowed: bool
+    drafts: Sequence[AlertDraft], actual: Sequence[ConsumerRecord], repeats_allowed: bool, book: Rulebook
 ) -> int:
     must = Counter(frozenset(asdict(draft).items()) for draft in drafts)
     assert max(must.values(), default=1) == 1
@@ -233,10 +249,12 @@ def _verify_alerts(
     for message in actual:
         alert = orjson.loads(message.value)
         decode_alert(message.value)
-        subject = f"{alert['root_account_uuid']}:{alert['user_id']}".encode()
+        whom = alert["course_id"] if alert["rule"] == "course_wide_drop" else alert["user_id"]
+        subject = f"{alert['root_account_uuid']}:{whom}".encode()
         assert message.key == subject
         assert message.partition == partition_of(subject)
-        assert dict(message.headers) == _cloud_event("alert", alert, alert["alert_id"], subject)
+        rules = {"gradewatch.rules": book.digest.encode()}
+        assert dict(message.headers) == rules | _cloud_event("alert", alert, alert["alert_id"], subject)
         assert alert.pop("detected_at") <= time_from_epoch_ms(message.timestamp)
         seen[frozenset(alert.items())] += 1
     return _compare("alerts", must, seen, repeats_allowed)
@@ -252,9 +270,46 @@ def _verify_order_of_alerts(topics: Topics) -> None:
     place = {orjson.loads(m.value)["event_id"]: m.offset for m in reversed(topics.records)}
     for messages in (topics.alerts, topics.staff_alerts):
         for partition in range(PARTITIONS):
-            of_partition = [m for m in messages if m.partition == partition]
-            places = [place[orjson.loads(m.value)["event_id"]] for m in of_partition]
+            led_to = [orjson.loads(m.value)["event_id"] for m in messages if m.partition == partition]
+            places = [place[event_id] for event_id in led_to if event_id is not None]
             assert places == sorted(places), f"alerts of partition {partition} are out of order"
+
+
+def _verify_course_drops(drafts: Sequence[AlertDraft], topics: Topics, repeats_allowed: bool) -> int:
+    """Each score drop that opened lies in the partition of its course, with its raw message's time."""
+    raw_timestamps = {  # of the first, where an event came twice
+        orjson.loads(m.value)["event_id"]: dict(m.headers).get("gradewatch.raw_timestamp")
+        for m in reversed(topics.records)
+    }
+    must: Counter[Any] = Counter()
+    for draft in drafts:
+        drop = drop_of(draft)
+        if drop is None:
+            continue
+        headers = _cloud_event("course-drop", drop.model_dump(), drop.alert_id, drop.key)
+        if (raw_timestamp := raw_timestamps[drop.event_id]) is not None:
+            headers["gradewatch.raw_timestamp"] = raw_timestamp
+        must[partition_of(drop.key), drop.key, encode_course_drop(drop), frozenset(headers.items())] += 1
+    seen = Counter((m.partition, m.key, m.value, frozenset(m.headers)) for m in topics.course_drops)
+    return _compare("course-drops", must, seen, repeats_allowed)
+
+
+def _verify_drops_table(topics: Topics, book: Rulebook) -> list[AlertDraft]:
+    """Hold the table of courses against the drops as they lie there; return the alerts that must be.
+
+    Which alerts depends on the order only where a drop comes days of event time behind its course's newest.
+    """
+    courses: dict[bytes, CourseDrops] = {}
+    alerts = []
+    for message in topics.course_drops:
+        drop = decode_course_drop(message.value)
+        rule = book.for_course(drop.root_account_uuid, drop.course_id).course_wide_drop
+        courses[drop.key], alert = count_drop(courses.get(drop.key, NO_DROPS), drop, rule)
+        alerts += [alert] if alert is not None else []
+    table = {key: decode_course_drops(value) for key, value in newest(topics.drops_changelog).items()}
+    assert {m.partition for m in topics.drops_changelog if m.partition != partition_of(m.key)} == set()
+    assert table == courses
+    return alerts
 
 
 def _verify_table(
@@ -280,12 +335,13 @@ def _verify_snapshots(
     expected: Expected,
     snapshots: Sequence[ConsumerRecord],
     with_holds: bool,
+    window_ms: int,
 ) -> None:
     must: dict[bytes, dict[str, Any]] = {}
     for key, state in states.items():
         root_account_uuid, _, user_id = key.decode().rpartition(":")
         for course_id in state.scores.courses:
-            shown = snapshot(state, root_account_uuid, user_id, course_id, DEFAULT_RULES.score_drop.window)
+            shown = snapshot(state, root_account_uuid, user_id, course_id, window_ms)
             if shown is not None:
                 must[shown.key] = orjson.loads(encode_snapshot(shown))
     seen = {key: orjson.loads(value) for key, value in newest(snapshots).items()}
@@ -311,13 +367,14 @@ def _verify_snapshots(
 # -- helpers -----------------------------------------------------------------------------------------------
 
 
-def _judge(records: Iterable[GradeRecord]) -> tuple[Holds, list[AlertDraft]]:
+def _judge(records: Iterable[GradeRecord], book: Rulebook) -> tuple[Holds, list[AlertDraft]]:
     """Evaluate one student's records in the order given."""
     scores: StudentScores = EMPTY
     holds, drafts = NO_HOLDS, list[AlertDraft]()
     for record in records:
         after = fold(scores, record)
-        holds, found = evaluate(holds, scores, after, record, DEFAULT_RULES)
+        rules = book.for_course(record.root_account_uuid, record.course_id)
+        holds, found = evaluate(holds, scores, after, record, rules)
         drafts.extend(found)
         scores = after
     return holds, drafts
