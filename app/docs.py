@@ -7,6 +7,7 @@ declared.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,25 +19,27 @@ from agents.metrics import describe as describe_metrics
 from agents.topology import Topology
 from app.configuration import describe as describe_settings
 from app.topics import show_retention
-from tables.parameters import DEFAULT_RULES
-from tables.rules import RULES
+from tables.parameters import PARAMETERS, as_written
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 _BLOCK: Final = re.compile(r"(?P<head><!-- table: (?P<name>\w+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
-
-_MILLISECONDS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000))
 
 TOPICS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
     {
         "raw": ("Canvas events as the bridges deliver them", "any or none", "staff; bridges write"),
         "records": ("typed grade records, hidden grades included", "student", "staff"),
         "alerts": ("alerts from posted grades", "student", "student-safe"),
-        "staff_alerts": ("alerts from unposted or muted grades", "student", "staff"),
+        "staff_alerts": (
+            "alerts from unposted or muted grades, or about whole courses",
+            "student; course",
+            "staff",
+        ),
         "snapshots": ("newest posted scores per student and course", "student and course", "student-safe"),
-        "course_drops": ("score drops by course; nothing is written to it yet", "course", "staff"),
+        "course_drops": ("opened score drops, to be counted by course", "course", "staff"),
         "dead_letters": ("messages that can't be read, as they came, and why", "as it came", "staff"),
         "scores_changelog": ("the table of student states, to recover from", "student", "workers only"),
+        "drops_changelog": ("the table of courses' drops, to recover from", "course", "workers only"),
     }
 )
 """By the topology's own names: what is in a topic, its key, who may read it."""
@@ -86,32 +89,29 @@ def metrics() -> Iterator[str]:
 def rules() -> Iterator[str]:
     """Yield the table of rules."""
     yield from _table(
-        ("Rule", "Speaks when", "Judged on", "Parameters and their defaults"),
+        ("Rule", "Judged on", "Holds when", "Let go when", "Severity"),
         (
-            (
-                f"`{rule.name}`",
-                (type(parameters).__doc__ or "").rstrip("."),
-                ", ".join(f"`{record_type}`" for record_type in sorted(rule.judged_on)),
-                ", ".join(_parameter(name, getattr(parameters, name)) for name in fields),
-            )
-            for rule in RULES
-            for parameters in [getattr(DEFAULT_RULES, rule.name)]
-            for fields in [type(parameters).model_fields]
+            (f"`{name}`", rule.JUDGED_ON, rule.HOLDS, rule.LET_GO, rule.SEVERITY)
+            for name, rule in PARAMETERS.items()
         ),
     )
 
 
-def _parameter(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        text = "true" if value else "false"
-    elif isinstance(value, tuple):
-        text = "[" + ", ".join(f"{item:g}" for item in value) + "]"
-    elif name == "window" and isinstance(value, int):
-        unit, length = next((unit, ms) for unit, ms in _MILLISECONDS if value % ms == 0)
-        text = f'"{value // length}{unit}"'
-    else:
-        text = f"{value:g}" if isinstance(value, float) else str(value)
-    return f"`{name} = {text}`"
+def parameters() -> Iterator[str]:
+    """Yield the table of the rules' parameters."""
+    yield from _table(
+        ("Rule", "Parameter", "Default", "Meaning"),
+        (
+            (
+                f"`{name}`",
+                f"`{parameter}`",
+                f"`{json.dumps(as_written(name, parameter, field.default))}`",
+                field.description or "",
+            )
+            for name, rule in PARAMETERS.items()
+            for parameter, field in rule.model_fields.items()
+        ),
+    )
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -126,7 +126,13 @@ def _row(cells: Sequence[str]) -> str:
 
 
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = MappingProxyType(
-    {"topics": topics, "settings": settings, "metrics": metrics, "rules": rules}
+    {
+        "topics": topics,
+        "settings": settings,
+        "metrics": metrics,
+        "rules": rules,
+        "parameters": parameters,
+    }
 )
 
 

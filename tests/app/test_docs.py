@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from agents.topology import Topology
 from app import docs
@@ -76,8 +77,23 @@ def test_every_decision_is_in_the_list() -> None:
     assert listed == {page.name for page in folder.glob("0*.md")}
 
 
+@pytest.fixture
+def working_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Work where the files are that the pages speak of; the rules file is their own example."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "events.jsonl").touch()
+    (example,) = re.findall(r"```toml\n(.*?)```", (docs.ROOT / "docs" / "rules.md").read_text(), re.DOTALL)
+    (tmp_path / "rules.toml").write_text(example)
+    return tmp_path
+
+
+def test_the_example_of_a_rules_file_has_no_mistake(working_folder: Path) -> None:
+    checked = CliRunner().invoke(main, ["rules", "check", "rules.toml"])
+    assert checked.exit_code == 0, checked.output
+
+
 @pytest.mark.parametrize("command", sorted(set(commands())))
-def test_commands_to_type_can_be_parsed(command: str) -> None:
+def test_commands_to_type_can_be_parsed(working_folder: Path, command: str) -> None:
     _, *words = shlex.split(command)
     words = [word.replace("ROOT_ACCOUNT_UUID:USER_ID", "r:1") for word in words]
     group: click.Command = main
