@@ -273,9 +273,9 @@ class Deployment:
         return {partition: offset.offset for partition, offset in offsets.items()}
 
     async def until_done(self, seconds: float = PATIENCE_SECONDS) -> None:
-        """Wait until the group has committed all raw events, and then all records made of them."""
-        for topic in (self.topology.raw, self.topology.records):
-            # Once the first topic is committed the second grows no more.
+        """Wait until the group has committed all raw events, then all records and drops made of them."""
+        for topic in (self.topology.raw, self.topology.records, self.topology.course_drops):
+            # Once one topic is committed the next grows no more.
             ends = {partition: end for partition, end in (await self.ends(topic)).items() if end}
             deadline = time.monotonic() + seconds
             while True:
