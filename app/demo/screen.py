@@ -130,7 +130,8 @@ class Screen:
         if self._only_bar:
             return
         for alert in alerts:
-            self._student = alert.key.decode()
+            if alert.user_id is not None:
+                self._student = alert.key.decode()
             if self._pace.takes(alert.severity, time.monotonic()):
                 self._print(_line(alert))
                 self._shown += 1

@@ -61,19 +61,19 @@ class Watcher:
         return all([await self._consumer.position(partition) >= end for partition, end in ends.items()])
 
     async def committed(self) -> int:
-        """Return how many messages of the raw topic and of the grade records the worker has committed."""
+        """Return how many messages the worker has committed, of all topics that it reads."""
         return sum((await self._committed()).values())
 
     async def is_all_committed(self) -> bool:
-        """Return whether the worker has committed all that is in the raw topic and in the grade records.
+        """Return whether the worker has committed all that is in the topics that it reads.
 
-        The offsets are asked for first: with every raw message committed, no more records come.
+        The offsets are asked for before the ends. Each topic is filled from the one before, and what was
+        derived is delivered before the commit: with all of one committed, no more comes into the next.
         """
         committed = await self._committed()
-        ends = {
-            **await self._ends(self._topology.raw.name),
-            **await self._ends(self._topology.records.name),
-        }
+        ends: dict[TopicPartition, int] = {}
+        for spec in (self._topology.raw, self._topology.records, self._topology.course_drops):
+            ends |= await self._ends(spec.name)
         return all(committed.get(partition, 0) >= end for partition, end in ends.items())
 
     async def messages(self, topic: str) -> int:

@@ -13,14 +13,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from app.demo.figures import Derived, Figures, Scrape
 from app.demo.folder import NAME, fresh_folder
-from app.demo.screen import Pace
+from app.demo.screen import Pace, Screen
+from app.demo.stage import plan
 from app.embedded import EmbeddedBrokerError
 from app.errors import GradewatchError
 from app.main import main
-from models.alerts import decode_alert
+from app.settings import Settings
+from models.alerts import Alert, decode_alert
 
 SMALL = ("--students", "6", "--rate", "8000")
 
@@ -221,6 +224,35 @@ def test_a_burst_shows_the_worst_and_a_quiet_time_shows_all() -> None:
     assert burst == [True, True, True, False, True]
     assert sum(pace.takes("critical", 0.0) for _ in range(100)) < 10
     assert all(pace.takes("info", 10.0 + second) for second in range(10))
+
+
+def test_an_alert_about_a_course_is_shown_without_a_student(capsys: pytest.CaptureFixture[str]) -> None:
+    alert = Alert(
+        alert_id="0" * 32,
+        rule="course_wide_drop",
+        status="opened",
+        severity="critical",
+        audience="staff",
+        root_account_uuid="school",
+        user_id=None,
+        course_id="2003",
+        assignment_id=None,
+        submission_id=None,
+        subject="2025-11-22T10:00:00.000Z",
+        event_id=None,
+        event_time="2025-11-22T10:00:00.000Z",
+        detected_at="2025-11-22T10:20:00.000Z",
+        value=10,
+        previous=None,
+        reference=10,
+        message="Ten students at once.",
+    )
+    screen = Screen(Console(), plan(students=6, seed=1, events_per_second=1.0))
+    screen.alerts([alert])
+    screen.staying(Settings())
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == "Nov 22 10:00  critical  -        2003    Ten students at once."
+    assert "scores show ROOT_ACCOUNT_UUID:USER_ID\n" in out
 
 
 METRICS = """\
