@@ -28,7 +28,7 @@ class AlertsFile:
             yield cls(file, names)
 
     def take(self, _key: bytes, found: Sequence[Iterable[AlertDraft]]) -> None:
-        """Write alerts; one that several sets of rules send alike is one line."""
+        """Write alerts; those of several sets of rules that are alike in all are one line."""
         lines: dict[bytes, list[str]] = {}
         for name, drafts in zip(self._names, found, strict=True):
             for draft in drafts:

@@ -149,7 +149,7 @@ def _legend(entries: Iterator[tuple[str, str]] | Sequence[tuple[str, str]]) -> s
 
 
 def _weekly(report: Report) -> Iterator[str]:
-    weeks = report.weeks
+    weeks = report.shown_weeks
     labels = [week_label(week) for week in weeks]
     for rule in dict.fromkeys(rule for of_set in report.sets for rule in of_set.rules):
         totals = [of_set.tally.raised(rule) for of_set in report.sets]

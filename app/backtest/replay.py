@@ -1,24 +1,29 @@
 """The replay: read, fold and judge as the worker does, for several sets of rules at once; nothing is sent.
 
-A student's state depends on their own events alone, so it is enough that these come in the right order.
+What is kept of a student depends on their own events alone, so it is enough that these come in the right
+order.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from app.backtest.students import AWAKE, Student, Students
 from models.grades import DEFAULT_LIMITS, Ignored, ReadLimits, Rejected, read
 from models.records import CourseGradeChange, GradeRecord, MisnamedGradeOverride
 from tables.cases import NO_HOLDS, AlertDraft
+from tables.courses import NO_DROPS, CourseDrops, count_drop, drop_of
 from tables.figures import difference
 from tables.rulebook import Rulebook
-from tables.rules import evaluate
+from tables.rules import Rules, evaluate
 from tables.scores import CourseScores, place
+
+RulesOf: TypeAlias = Callable[[str, str | None], Rules]
+"""Gives the rules of a course of a root account."""
 
 _DAY: Final = slice(10)
 """Of a canonical time, the day."""
@@ -28,7 +33,10 @@ class Sink(Protocol):
     """Takes what the sets of rules found in one record."""
 
     def take(self, key: bytes, found: Sequence[tuple[AlertDraft, ...]]) -> None:
-        """Count alerts about the student with this key, from each set of rules; of one at least some."""
+        """Count what each set of rules found, of one at least something.
+
+        The key is that of the student whom the record is about; an alert without a user_id is about a course.
+        """
 
 
 @dataclass(slots=True)
@@ -73,6 +81,7 @@ class Replay:
         awake: int = AWAKE,
     ) -> None:
         self._rules_of = [book.for_course for book in books]
+        self._course_drops: list[dict[bytes, CourseDrops]] = [{} for _ in books]
         self._sinks = sinks
         self._limits = limits
         self.students = Students(Student((NO_HOLDS,) * len(books)), awake)
@@ -133,8 +142,25 @@ class Replay:
             now_held, found = zip(*judged, strict=True)
             awake[key] = Student(now_held, scores, deepest)
             if any(found):
+                found = tuple(map(self._with_courses, found, rules_of, self._course_drops))
                 for sink in self._sinks:
                     sink.take(key, found)
+
+    @staticmethod
+    def _with_courses(
+        found: tuple[AlertDraft, ...], rules_of: RulesOf, courses: dict[bytes, CourseDrops]
+    ) -> tuple[AlertDraft, ...]:
+        """Return alerts with those that follow from them about whole courses."""
+        followed = []
+        for draft in found:
+            if (drop := drop_of(draft)) is not None:
+                rules = rules_of(drop.root_account_uuid, drop.course_id)
+                courses[drop.key], alert = count_drop(
+                    courses.get(drop.key, NO_DROPS), drop, rules.course_wide_drop
+                )
+                if alert is not None:
+                    followed.append(alert)
+        return (*found, *followed)
 
     def _count_course(self, root_account_uuid: str, course_id: str) -> None:
         self.counts.student_courses += 1
@@ -146,7 +172,7 @@ class Replay:
         One that rose is no deeper than the one before it, so it is not looked at.
         """
         score, was = record.current_score, None if before is None else before.current
-        if score is None or was is None or score >= was:
+        if score is None or (was is not None and score >= was):
             return 0.0
         window_ms = self._rules_of[0](record.root_account_uuid, record.course_id).score_drop.window
         at = after.points[-1].at

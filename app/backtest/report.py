@@ -13,7 +13,8 @@ from app.backtest.replay import Counts
 from app.backtest.rulesets import RuleSet
 from app.backtest.tally import CourseNoise, StudentCourse, Tally, week_of
 from app.backtest.truth import Accuracy, Truth
-from tables.rules import RULES
+from tables.courses import RULE as COURSE_WIDE
+from tables.parameters import PARAMETERS
 from tables.scores import DAY_MS
 
 STATUSES: Final = ("opened", "escalated", "resolved")
@@ -34,7 +35,7 @@ class RulesReport:
     an alert."""
     tally: Tally
     accuracy: dict[str, Accuracy]
-    """By rule, and under `ALL` for all together; empty without labels."""
+    """By rule about students, and under `ALL` for all together; empty without labels."""
     within_days: float | None
 
     @classmethod
@@ -48,14 +49,14 @@ class RulesReport:
     ) -> RulesReport:
         """Sum a set of rules up; `seen` are the labelled student-courses of which there are events."""
         rules = tuple(
-            rule.name
-            for rule in RULES
-            if (not only or rule.name in only)
-            and (getattr(rule_set.book.default, rule.name).enabled or tally.alerts(rule.name))
+            rule
+            for rule in PARAMETERS
+            if (not only or rule in only)
+            and (getattr(rule_set.book.default, rule).enabled or tally.alerts(rule))
         )
         accuracy: dict[str, Accuracy] = {}
         if truth is not None:
-            accuracy = {rule: truth.accuracy((rule,), seen) for rule in rules}
+            accuracy = {rule: truth.accuracy((rule,), seen) for rule in rules if rule != COURSE_WIDE}
             accuracy[ALL] = truth.accuracy(rules, seen)
         return cls(rule_set, rules, tally, accuracy, None if truth is None else truth.within_days)
 
@@ -84,6 +85,12 @@ class Report:
         return sorted({week_of(day) for day in self.counts.days})
 
     @property
+    def shown_weeks(self) -> list[str]:
+        """The same and those of alerts, for a window of a whole course may begin before its first event."""
+        alerted = (week for of_set in self.sets for _, week, _ in of_set.tally.weeks)
+        return sorted({*self.weeks, *alerted})
+
+    @property
     def events_per_second(self) -> float:
         """Events taken per second of the whole run."""
         return self.counts.events / max(1e-9, self.seconds)
@@ -101,7 +108,7 @@ class Report:
         """Yield alerts per rule and week in the order of WEEK_COLUMNS, for every rule and week, zeros too."""
         for of_set in self.sets:
             for rule in of_set.rules:
-                for week in self.weeks:
+                for week in self.shown_weeks:
                     counts = [of_set.tally.weeks[rule, week, status] for status in STATUSES]
                     per_100_students = 100 * of_set.tally.raised_in(week, rule) / self.students
                     yield (of_set.rule_set.name, rule, week, *counts, per_100_students)
@@ -142,14 +149,15 @@ class Report:
     def _set_document(self, of_set: RulesReport) -> dict[str, Any]:
         tally = of_set.tally
         return {
-            "rules": {"name": of_set.rule_set.name, "digest": of_set.rule_set.book.digest},
+            "rules": {"name": of_set.rule_set.name, "hash": of_set.rule_set.book.digest},
             "alerts": tally.alerts(),
             "alerts_raised": tally.raised(),
             "alerts_raised_per_100_students_and_week": self.rate(tally.raised()),
             "students_alerted": tally.students(),
             "alerts_by_rule": {rule: self._rule_document(tally, rule) for rule in of_set.rules},
             "alerts_by_week": {
-                week: {rule: tally.raised_in(week, rule) for rule in of_set.rules} for week in self.weeks
+                week: {rule: tally.raised_in(week, rule) for rule in of_set.rules}
+                for week in self.shown_weeks
             },
             "noisiest_courses": [
                 {**noise._asdict(), "rules": dict(noise.rules.most_common())}
@@ -205,7 +213,7 @@ class Report:
 
     def _comparison_document(self, other: dict[str, Any]) -> dict[str, Any]:
         compared = self.comparison or Comparison()
-        rules = [rule.name for rule in RULES if any(rule.name in of_set.rules for of_set in self.sets)]
+        rules = [rule for rule in PARAMETERS if any(rule in of_set.rules for of_set in self.sets)]
         return {
             **other,
             "same": compared.same.total(),

@@ -90,7 +90,7 @@ def _weeks(report: Report) -> Table:
     if report.comparison is not None:
         title += f" ({' / '.join(of_set.rule_set.name for of_set in report.sets)})"
     table = _table(title, ("Monday", *(rule.replace("_", " ") for rule in rules), ALL))
-    for week in report.weeks:
+    for week in report.shown_weeks:
         counts = [[of_set.tally.raised_in(week, rule) for of_set in report.sets] for rule in rules]
         counts.append([sum(each[place] for each in counts) for place in range(len(report.sets))])
         table.add_row(week, *(" / ".join(map(count, cell)) for cell in counts))

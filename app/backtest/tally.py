@@ -52,10 +52,10 @@ class Tally:
     courses: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Raised, by root account, course and rule."""
     student_courses: defaultdict[str, set[StudentCourse]] = field(default_factory=lambda: defaultdict(set))
-    """By rule: about whom something was raised."""
+    """By rule: about whom something was raised; whole courses are not in it."""
 
     def take(self, key: bytes, found: Sequence[Iterable[AlertDraft]]) -> None:
-        """Count alerts about a student."""
+        """Count alerts from a record about the student with this key."""
         for draft in found[self.place]:
             rule, status = draft.rule, draft.status
             self.statuses[rule, status] += 1
@@ -63,7 +63,8 @@ class Tally:
             if status not in RAISED:
                 continue
             self.severities[rule, draft.severity] += 1
-            self.student_courses[rule].add((key, draft.course_id))
+            if draft.user_id is not None:
+                self.student_courses[rule].add((key, draft.course_id))
             if draft.course_id is not None:
                 self.courses[draft.root_account_uuid, draft.course_id, rule] += 1
 

@@ -2,7 +2,8 @@
 
 The unit is a student in a course. An alert is right when that student declines in that course and has begun
 to; one about all of a student's courses is right when they decline in any. Every other alert is false,
-however sensible: a score that is low but steady crosses a threshold and is no decline.
+however sensible: a score that is low but steady crosses a threshold and is no decline. What is about a whole
+course is neither.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class Truth:
     def take(self, key: bytes, found: Sequence[Iterable[AlertDraft]]) -> None:
         """Hold alerts about a student against the truth."""
         for draft in found[self._place]:
-            if draft.status not in RAISED:
+            if draft.status not in RAISED or draft.user_id is None:
                 continue
             at = epoch_ms(draft.event_time)
             right = False

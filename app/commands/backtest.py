@@ -16,13 +16,13 @@ import click
 from app.backtest.backtest import Backtest
 from app.backtest.lines import STDIN, size_bytes
 from app.backtest.report import WEEK_COLUMNS
-from app.backtest.rulesets import BUILT_IN, RuleSet
+from app.backtest.rulesets import RuleSet
 from app.backtest.truth import read_labels
 from app.cli import broker_timeout_seconds, console, load_settings, print_json, run
 from app.commands.generate import Moment
 from app.rules import load_rules
 from models.grades import ReadLimits
-from tables.rules import RULES
+from tables.parameters import PARAMETERS
 
 if TYPE_CHECKING:
     from app.backtest.feed import Progress
@@ -47,7 +47,7 @@ _rules_file = click.Path(path_type=Path, dir_okay=False)
     "--rule",
     "only",
     multiple=True,
-    type=click.Choice([rule.name for rule in RULES]),
+    type=click.Choice(list(PARAMETERS)),
     metavar="NAME",
     help="Count the alerts of this rule only; may be given again.",
 )
@@ -128,9 +128,7 @@ def command(
         if path is not None and not path.parent.is_dir():  # better now than after the last event
             raise click.UsageError(f"{option}: there is no folder {path.parent}.")
     settings = load_settings(context).settings
-    rule_sets = [_rule_set(rules or settings.rules)]
-    if compare is not None:
-        rule_sets.append(_rule_set(compare))
+    rule_sets = _rule_sets(rules or settings.rules, compare)
     with ExitStack() as stack:
         sinks = []
         if alerts is not None:
@@ -180,8 +178,15 @@ def _check_usage(
         raise click.UsageError("--json and --csv exclude each other.")
 
 
-def _rule_set(path: Path | None) -> RuleSet:
-    return RuleSet(BUILT_IN if path is None else path.name, load_rules(path))
+def _rule_sets(rules: Path | None, compare: Path | None) -> list[RuleSet]:
+    """Load the rules and those they are compared with, under their files' names."""
+    same_name = rules is not None and compare is not None and rules.name == compare.name
+
+    def load(path: Path) -> RuleSet:
+        return RuleSet(str(path) if same_name else path.name, load_rules(path))
+
+    first = RuleSet() if rules is None else load(rules)
+    return [first] if compare is None else [first, load(compare)]
 
 
 def _collect_garbage_less() -> None:
