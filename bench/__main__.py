@@ -52,7 +52,7 @@ def main(parts: tuple[str, ...], quick: bool, rounds: int | None, scale_by: floa
     Its own Apache Kafka runs on 127.0.0.1 in a temporary folder and is ended and removed with everything
     else. Results of parts that aren't measured now stay as they are in bench/results.json.
     """
-    console = Console()
+    console = report.console()
     missing = missing_requirement() or _missing()
     if missing:
         raise click.ClickException(missing)

@@ -1,6 +1,8 @@
 """A contender's processes: started, watched through /proc, ended by their own ids."""
 
+import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,10 +30,22 @@ class Usage:
 
 
 class Processes:
-    """One or more processes of one contender, with all their children. Start them in the main thread."""
+    """One or more processes of one contender, with all their children. Start them in the main thread.
 
-    def __init__(self, commands: Sequence[Sequence[str]], env: Mapping[str, str], log: Path) -> None:
+    Where they are `wrapped` in another program, that one is left out of what they use, and ends by itself
+    once what is in it has ended.
+    """
+
+    def __init__(
+        self,
+        commands: Sequence[Sequence[str]],
+        env: Mapping[str, str],
+        log: Path,
+        *,
+        wrapped: bool = False,
+    ) -> None:
         self._commands = commands
+        self._wrapped = wrapped
         self._env = {**os.environ, **env}
         self.log = log
         self._children: list[subprocess.Popen[bytes]] = []
@@ -51,9 +65,14 @@ class Processes:
     def stop(self) -> None:
         """End them with SIGTERM, and by force what doesn't listen."""
         for child in self._children:
-            child.terminate()
+            for pid in self._watched(child):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
         for child in self._children:
-            stop_child(child, grace_seconds=STOP_GRACE_SECONDS)
+            try:
+                child.wait(STOP_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                stop_child(child, grace_seconds=1.0)
         self._children.clear()
 
     def check(self) -> None:
@@ -65,7 +84,7 @@ class Processes:
     def usage(self) -> Usage:
         """Return what they use now; the greatest memory seen is kept in `max_rss_mib`."""
         cpu_seconds = rss_mib = 0.0
-        for pid in {pid for child in self._children for pid in _tree(child.pid)}:
+        for pid in {pid for child in self._children for pid in self._watched(child)}:
             try:
                 # After the name, which may have blanks in it, come the state and what proc(5) numbers from 4.
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -75,6 +94,9 @@ class Processes:
             rss_mib += int(fields[21]) * _PAGE_MIB
         self.max_rss_mib = max(self.max_rss_mib, rss_mib)
         return Usage(cpu_seconds, rss_mib)
+
+    def _watched(self, child: subprocess.Popen[bytes]) -> list[int]:
+        return [pid for pid in _tree(child.pid) if not self._wrapped or pid != child.pid]
 
 
 def _tree(pid: int) -> Iterator[int]:

@@ -11,7 +11,6 @@ import re
 import shutil
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from bench import report
 from bench.broker import broker
 from bench.fill import firehose, grade_events
 from bench.launch import GRADEWATCH
@@ -79,7 +79,7 @@ def _function(frame: str) -> str:
 @click.option("--output", type=click.Path(path_type=Path), help="Keep py-spy's raw stacks in this file.")
 def main(topic: str, events: int | None, output: Path | None) -> None:
     """Fill a topic, let one worker work through it, and show what its time went into."""
-    console = Console()
+    console = report.console()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     directory = Path(tempfile.mkdtemp(prefix="gradewatch-profile-"))
     raw = output or directory / "stacks.txt"
@@ -105,7 +105,8 @@ async def _run(session: Session, topic: str, count: int, raw: Path) -> float:
             *("--rate", str(_SAMPLES_PER_SECOND), "--gil", "--threads", "--nonblocking", "--"),
         )
         with session.bar(f"profile: {topic}", count) as set_done:
-            with Processes([(*spy, *run.plan.command)], run.plan.env, run.folder / "log") as processes:
+            command = (*spy, *run.plan.command)
+            with Processes([command], run.plan.env, run.folder / "log", wrapped=True) as processes:
                 measured = await throughput(
                     run.cluster,
                     run.plan,
@@ -114,10 +115,6 @@ async def _run(session: Session, topic: str, count: int, raw: Path) -> float:
                     timeout_seconds=session.sizes.run_timeout_seconds,
                     progress=set_done,
                 )
-            # py-spy writes when what it looks at has ended.
-            deadline = time.monotonic() + 30
-            while not raw.exists() and time.monotonic() < deadline:
-                await asyncio.sleep(0.1)
     session.console.print(
         f"{measured.events_per_second:,.0f} events/s while being looked at, "
         f"{measured.cpu_seconds_per_million:.1f} CPU µs per event"

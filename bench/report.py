@@ -1,5 +1,6 @@
 """What is shown at the end: tables of medians, spread and ratios, and what moved."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,11 +15,17 @@ _AIMS: Final = {
     "grades": {"peer": (1.25, 2.0), "faust_idiomatic": (10.0, 20.0), "limit": (0.18, 0.4)},
     "firehose": {"peer": (1.5, 3.0), "faust_idiomatic": (10.0, 20.0), "limit": (0.5, 0.8)},
 }
+_WIDTH: Final = 120
 _AGAINST: Final = {
     "peer": "the faster of Quix Streams and Kafka Streams",
     "faust_idiomatic": "idiomatic Faust",
     "limit": "the limit",
 }
+
+
+def console() -> Console:
+    """Return the screen; what is not a terminal is as wide as the tables."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
 
 
 def show(console: Console, results: Results, details: Mapping[str, Any]) -> None:
