@@ -19,7 +19,7 @@ from agents.metrics import describe as describe_metrics
 from agents.topology import Topology
 from app.configuration import describe as describe_settings
 from app.topics import show_retention
-from tables.parameters import PARAMETERS, as_written
+from tables.parameters import PARAMETERS, as_written, right_value
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -100,12 +100,13 @@ def rules() -> Iterator[str]:
 def parameters() -> Iterator[str]:
     """Yield the table of the rules' parameters."""
     yield from _table(
-        ("Rule", "Parameter", "Default", "Meaning"),
+        ("Rule", "Parameter", "Default", "May be", "Meaning"),
         (
             (
                 f"`{name}`",
                 f"`{parameter}`",
                 f"`{json.dumps(as_written(name, parameter, field.default))}`",
+                right_value(rule, parameter),
                 field.description or "",
             )
             for name, rule in PARAMETERS.items()

@@ -302,3 +302,9 @@ def as_written(rule: str, parameter: str, value: Any) -> Any:
     metadata = PARAMETERS[rule].model_fields[parameter].metadata
     is_duration = any(isinstance(each, BeforeValidator) for each in metadata)
     return duration_as_written(value) if is_duration else value
+
+
+def right_value(parameters: type[Parameters], parameter: str) -> str:
+    """Return in words what a parameter may be."""
+    (right,) = (each for each in parameters.model_fields[parameter].metadata if isinstance(each, Right))
+    return right.text

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 from pydantic import TypeAdapter, ValidationError
 
 from models.records import Id, RootAccountUuid
-from tables.parameters import PARAMETERS, Contradiction, Parameters, Right, Rules
+from tables.parameters import PARAMETERS, Contradiction, Parameters, Rules, right_value
 from tables.rulebook import AccountRules, Rulebook
 
 Place: TypeAlias = tuple[str, ...]
@@ -267,9 +267,7 @@ def _closest(name: str, known: Iterable[str]) -> str:
 
 
 def _wrong(parameters: type[Parameters], name: str, value: object) -> str:
-    metadata = parameters.model_fields[name].metadata
-    right = next(each for each in metadata if isinstance(each, Right))
-    sentence = f"must be {right.text}, not {_shown(value)}"
+    sentence = f"must be {right_value(parameters, name)}, not {_shown(value)}"
     for meant in _lookalikes(value):
         if _is_right(parameters, name, meant):
             return f"{sentence}; did you mean {_shown(meant)}?"

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from app.cli import console, load_settings, print_json
 from app.configuration import Loaded, SettingInfo, describe, show
+from app.rules import load_rules
 
 MASK = "********"
 
@@ -22,9 +23,10 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> None:
-    """Read all settings, the TLS files included; exits with 2 and says why when one is wrong."""
+    """Read all settings, the TLS and rules files included; exits with 2 and says why when one is wrong."""
     loaded = load_settings(context)
     loaded.settings.kafka_client_options()
+    load_rules(loaded.settings.rules)
     if as_json:
         print_json({"ok": True, "warnings": list(loaded.warnings)})
     else:

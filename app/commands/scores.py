@@ -10,10 +10,11 @@ import click
 
 from app.cli import broker_timeout_seconds, console, print_json, run, with_settings
 from app.errors import GradewatchError
+from app.rules import load_rules
 from app.settings import Settings
 from app.states import read_state
 from models.times import time_from_epoch_ms
-from tables.rules import DEFAULT_RULES, STAFF_ONLY
+from tables.rules import STAFF_ONLY
 from tables.scores import CourseScores
 from tables.snapshot import snapshot
 from tables.state import StudentState
@@ -67,6 +68,7 @@ def show(settings: Settings, student: Student, staff: bool, as_json: bool) -> No
 
     Reads the table's changelog, so no worker needs to run.
     """
+    window_ms = load_rules(settings.rules).default.score_drop.window
     state = _read(settings, student)
     if state is None:
         raise GradewatchError(
@@ -74,9 +76,9 @@ def show(settings: Settings, student: Student, staff: bool, as_json: bool) -> No
             "no record of this student has been committed."
         )
     if as_json:
-        print_json(_document(state, student, staff=staff))
+        print_json(_document(state, student, window_ms, staff=staff))
     else:
-        _print_tables(state, student, staff=staff)
+        _print_tables(state, student, window_ms, staff=staff)
 
 
 def _read(settings: Settings, student: Student) -> StudentState | None:
@@ -96,8 +98,9 @@ def _read(settings: Settings, student: Student) -> StudentState | None:
         )
 
 
-def _snapshot(state: StudentState, student: Student, course_id: str) -> StudentScoresSnapshot | None:
-    window_ms = DEFAULT_RULES.score_drop.window
+def _snapshot(
+    state: StudentState, student: Student, course_id: str, window_ms: int
+) -> StudentScoresSnapshot | None:
     return snapshot(state, student.root_account_uuid, student.user_id, course_id, window_ms)
 
 
@@ -133,10 +136,10 @@ def _courses(state: StudentState) -> Iterator[tuple[str, CourseScores]]:
     yield from sorted(state.scores.courses.items(), key=lambda item: int(item[0]))
 
 
-def _document(state: StudentState, student: Student, *, staff: bool) -> dict[str, Any]:
+def _document(state: StudentState, student: Student, window_ms: int, *, staff: bool) -> dict[str, Any]:
     courses = {}
     for course_id, course in _courses(state):
-        shown = _snapshot(state, student, course_id)
+        shown = _snapshot(state, student, course_id, window_ms)
         if shown is None and not staff:
             continue
         courses[course_id] = {"snapshot": None if shown is None else shown.model_dump(mode="json")}
@@ -145,7 +148,7 @@ def _document(state: StudentState, student: Student, *, staff: bool) -> dict[str
     return {**student._asdict(), "alerts_open": _open_across(state, staff=staff), "courses": courses}
 
 
-def _print_tables(state: StudentState, student: Student, *, staff: bool) -> None:
+def _print_tables(state: StudentState, student: Student, window_ms: int, *, staff: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -155,7 +158,7 @@ def _print_tables(state: StudentState, student: Student, *, staff: bool) -> None
         out.print(Text(f"Alerts open across courses: {', '.join(across)}", "yellow"))
     shown_courses = 0
     for course_id, course in _courses(state):
-        shown = _snapshot(state, student, course_id)
+        shown = _snapshot(state, student, course_id, window_ms)
         if shown is None and not staff:
             continue
         shown_courses += 1

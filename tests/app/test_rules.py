@@ -143,9 +143,10 @@ def test_a_course_means_nothing_without_its_account() -> None:
 
 
 def test_a_broken_file_in_the_settings_is_bad_configuration() -> None:
-    result = gradewatch("rules", "show", RULES=str(BROKEN / "thresholds.toml"))
-    assert result.exit_code == 2
-    assert f"{BROKEN / 'thresholds.toml'}:2: threshold_crossed.thresholds: must be" in result.stderr
+    for command in (("rules", "show"), ("config", "check"), ("scores", "show", "school:2")):
+        result = gradewatch(*command, RULES=str(BROKEN / "thresholds.toml"))
+        assert result.exit_code == 2
+        assert f"{BROKEN / 'thresholds.toml'}:2: threshold_crossed.thresholds: must be" in result.stderr
 
 
 def test_errors_are_settings_errors_with_a_line_for_each_mistake(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from pydantic import ValidationError
 from tables.parameters import (
     DEFAULT_RULES,
     PARAMETERS,
-    Right,
     Rules,
     ScoreDrop,
     ThresholdCrossed,
     as_written,
     duration_as_written,
+    right_value,
 )
 
 
@@ -65,8 +65,8 @@ def test_values_are_written_as_they_are_read() -> None:
 
 def test_every_parameter_says_what_a_right_value_is() -> None:
     for parameters in PARAMETERS.values():
-        for name, field in parameters.model_fields.items():
-            assert [each for each in field.metadata if isinstance(each, Right)], name
+        for name in parameters.model_fields:
+            assert right_value(parameters, name)
 
 
 @pytest.mark.parametrize(
