@@ -15,14 +15,25 @@ from tests.kafka import ROOT
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 COMPOSE_FILE = ROOT / "docker-compose.yml"
+KAFKA_PORT_FILE = ROOT / "deploy" / "compose" / "kafka-port.yml"
 DOCKERFILE = ROOT / "Dockerfile"
 
 
-def compose() -> dict[str, Any]:
+#: What the file `.env` has to say.
+DOT_ENV: Mapping[str, str] = MappingProxyType({"GRADEWATCH_WEB_TOKEN": "a-token-for-tests"})
+_REQUIRED = re.compile(r"\$\{(\w+):\?[^}]+\}")
+
+
+def compose(file: Path = COMPOSE_FILE) -> dict[str, Any]:
     """Read docker-compose.yml, its anchors and merges resolved."""
-    document = yaml.safe_load(COMPOSE_FILE.read_text())
+    document = yaml.safe_load(file.read_text())
     assert isinstance(document, dict)
     return document
+
+
+def required_variables() -> set[str]:
+    """Give the variables without which compose starts nothing."""
+    return set(_REQUIRED.findall(COMPOSE_FILE.read_text()))
 
 
 def service(name: str) -> dict[str, Any]:
@@ -60,7 +71,11 @@ def command_of(name: str) -> Command:
     """Give what a service of ours runs: ENTRYPOINT and ENV of the image, then compose's own."""
     ours = service(name)
     arguments = ours.get("command", _instruction("CMD"))
-    return Command((*_instruction("ENTRYPOINT"), *arguments), image_environment() | ours["environment"])
+    said = {
+        name: _REQUIRED.sub(lambda variable: DOT_ENV[variable[1]], value)
+        for name, value in ours["environment"].items()
+    }
+    return Command((*_instruction("ENTRYPOINT"), *arguments), image_environment() | said)
 
 
 def healthcheck() -> Command:

@@ -15,6 +15,7 @@ from typing import Any, Self
 import yaml
 
 from app.children import LOOPBACK, free_ports, log_tail, start_child, stop_child
+from tests.deploy.compose import replaced, service
 from tests.kafka import ROOT
 
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -64,7 +65,7 @@ def metric_of(series: str) -> str:
 
 
 class Prometheus:
-    """One Prometheus with the project's configuration, asking other targets and more often."""
+    """One Prometheus as compose starts it, but asking other targets and more often."""
 
     def __init__(self, folder: Path, targets: Mapping[str, str]) -> None:
         """Prepare one; `targets` says where each target of prometheus.yml is."""
@@ -80,15 +81,14 @@ class Prometheus:
         for job in configuration["scrape_configs"]:
             for static in job["static_configs"]:
                 static["targets"] = [moved[target] for target in static["targets"]]
-        self._configuration = folder / "prometheus.yml"
-        self._configuration.write_text(yaml.safe_dump(configuration))
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
+        self._moved = {"=/etc/prometheus": f"={folder}", "=/prometheus": f"={folder / 'data'}"}
 
     def __enter__(self) -> Self:
         self._process = start_child(
             [
                 shutil.which("prometheus") or "prometheus",
-                f"--config.file={self._configuration}",
-                f"--storage.tsdb.path={self._folder / 'data'}",
+                *(replaced(argument, self._moved) for argument in service("prometheus")["command"]),
                 f"--web.listen-address={self._address}",
                 "--log.level=warn",
             ],

@@ -1,5 +1,6 @@
 """docker-compose.yml is right by its specification, and its very commands work on this machine's Kafka."""
 
+import asyncio
 import json
 import re
 import signal
@@ -13,47 +14,107 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from app.children import LOOPBACK, free_ports, log_tail, start_child
-from tests.clients import admin_client
+from app.settings import Settings
+from tests.clients import admin_client, consume
 from tests.deploy.compose import (
+    COMPOSE_FILE,
     DOCKERFILE,
+    DOT_ENV,
+    KAFKA_PORT_FILE,
+    Command,
     command_of,
     compose,
     healthcheck,
     image_environment,
     kafka_properties,
     replaced,
+    required_variables,
     service,
 )
 from tests.kafka import POM, ROOT, KafkaBroker
 
 STATE = "/var/lib/gradewatch"
-OURS = sorted(name for name, it in compose()["services"].items() if it["image"].startswith("gradewatch:"))
+DEFAULT_WEB_PORT = Settings.model_fields["web_port"].default
+SERVICES = compose()["services"]
+OURS = sorted(name for name, it in SERVICES.items() if it["image"].startswith("gradewatch:"))
+WORKERS = [name for name in OURS if SERVICES[name]["command"] == ["worker"]]
 
 
 def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-def test_the_file_follows_the_compose_specification() -> None:
+@pytest.mark.parametrize("file", [COMPOSE_FILE, KAFKA_PORT_FILE], ids=lambda file: file.name)
+def test_the_file_follows_the_compose_specification(file: Path) -> None:
     schema = json.loads(Path(__file__).with_name("compose-spec.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     errors = [
         f"{error.json_path}: {error.message}"
-        for error in jsonschema.Draft202012Validator(schema).iter_errors(compose())
+        for error in jsonschema.Draft202012Validator(schema).iter_errors(compose(file))
     ]
     assert errors == []
 
 
-def test_nothing_is_published_but_on_loopback() -> None:
-    published = [port for it in compose()["services"].values() for port in it.get("ports", [])]
-    assert published
-    assert all(port.startswith("127.0.0.1:") for port in published)
+def test_only_grafana_is_published_and_kafka_on_request_both_on_loopback() -> None:
+    def published(file: Path) -> dict[str, list[str]]:
+        return {name: it["ports"] for name, it in compose(file)["services"].items() if "ports" in it}
+
+    assert published(COMPOSE_FILE) == {"grafana": ["127.0.0.1:3000:3000"]}
+    assert published(KAFKA_PORT_FILE) == {"kafka": ["127.0.0.1:9092:9092"]}
+
+
+def test_every_service_is_limited_and_every_lasting_one_watched() -> None:
+    for name, it in SERVICES.items():
+        assert set(it["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}, name
+        assert it["logging"]["driver"] == "local", name
+        assert "no-new-privileges:true" in it["security_opt"], name
+        lasting = it["restart"] == "unless-stopped"
+        # Our image brings its own.
+        assert not lasting or "healthcheck" in it or name in OURS, name
+
+
+def test_prometheus_asks_every_worker_and_grafana_asks_prometheus() -> None:
+    configuration = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    (targets,) = [
+        job["static_configs"] for job in configuration["scrape_configs"] if job["job_name"] == "gradewatch"
+    ]
+    assert targets == [{"targets": [f"{name}:{DEFAULT_WEB_PORT}" for name in WORKERS]}]
+    (source,) = yaml.safe_load((ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text())[
+        "datasources"
+    ]
+    assert source["url"] == "http://prometheus:9090"
+    for name in (*WORKERS, "grafana"):
+        assert set(SERVICES[name]["networks"]) & set(SERVICES["prometheus"]["networks"])
+
+
+def test_files_of_the_repository_are_mounted_where_they_are_looked_for() -> None:
+    mounted = {}
+    for name in ("prometheus", "grafana"):
+        for volume in SERVICES[name]["volumes"]:
+            source, target, *options = volume.split(":")
+            if source.startswith("./"):
+                assert (ROOT / source).exists(), source
+                assert options == ["ro"], source
+                mounted[target] = ROOT / source
+    (provider,) = yaml.safe_load(
+        (ROOT / "deploy/grafana/provisioning/dashboards/gradewatch.yml").read_text()
+    )["providers"]
+    assert mounted[provider["options"]["path"]] == ROOT / "deploy/grafana/dashboards"
+    home = Path(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert (mounted[str(home.parent)] / home.name).exists()
+
+
+def test_the_first_lines_say_what_has_to_be_set() -> None:
+    head = COMPOSE_FILE.read_text().partition("\nname:")[0]
+    assert required_variables() == set(DOT_ENV)
+    assert all(f"{name}=" in head for name in required_variables())
 
 
 def test_what_a_service_waits_for_exists_and_can_come_true() -> None:
-    services = compose()["services"]
+    services = SERVICES
     for it in services.values():
         for name, waited_for in it.get("depends_on", {}).items():
             if waited_for["condition"] == "service_healthy":
@@ -64,8 +125,9 @@ def test_what_a_service_waits_for_exists_and_can_come_true() -> None:
 
 
 def test_volumes_are_declared_and_used() -> None:
-    used = {volume.split(":")[0] for it in compose()["services"].values() for volume in it.get("volumes", [])}
-    assert used == set(compose()["volumes"])
+    used = [volume.split(":")[0] for it in SERVICES.values() for volume in it.get("volumes", [])]
+    named = [volume for volume in used if not volume.startswith("./")]
+    assert sorted(named) == sorted(compose()["volumes"])  # so none is shared
 
 
 def test_versions_are_the_ones_tested_here() -> None:
@@ -125,23 +187,52 @@ async def test_the_topics_service_creates_the_topics_and_may_run_again(brokers: 
         )
 
 
-def test_the_worker_service_gets_ready_and_ends_cleanly(brokers: str, tmp_path: Path) -> None:
-    state, log = tmp_path / "state", tmp_path / "worker.log"
-    web = {"GRADEWATCH_WEB_PORT": str(free_ports(1)[0])}
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_workers_settings_are_right(name: str) -> None:
+    worker = command_of(name)
+    check = Command((worker.argv[0], "config", "check"), worker.env).here({})
+    done = subprocess.run(check.argv, env=check.env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert worker.env["GRADEWATCH_INSTANCE_ID"] == name
+
+
+def test_the_worker_services_get_ready_and_end_cleanly(brokers: str, tmp_path: Path) -> None:
     create_topics(brokers)
-    worker = command_of("worker").here({"kafka:19092": brokers, STATE: str(state)}, web)
-    assert exit_code_of_healthcheck(web) != 0
-    process = start_child(worker.argv, log=log, cwd=tmp_path, env=worker.env)
+    started = []
     try:
-        wait_until_ready(process, f"http://{LOOPBACK}:{web['GRADEWATCH_WEB_PORT']}/readyz", log)
-        assert exit_code_of_healthcheck(web) == 0
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, log_tail(log)
+        for name, port in zip(WORKERS, free_ports(len(WORKERS)), strict=True):
+            folder = tmp_path / name
+            folder.mkdir()
+            # The tests listen on loopback only.
+            web = {"GRADEWATCH_WEB_HOST": LOOPBACK, "GRADEWATCH_WEB_PORT": str(port)}
+            worker = command_of(name).here({"kafka:19092": brokers, STATE: str(folder / "state")}, web)
+            assert exit_code_of_healthcheck(web) != 0
+            log = folder / "worker.log"
+            started.append((start_child(worker.argv, log=log, cwd=folder, env=worker.env), web, folder, log))
+        for process, web, _, log in started:
+            wait_until_ready(process, f"http://{LOOPBACK}:{web['GRADEWATCH_WEB_PORT']}/readyz", log)
+            assert exit_code_of_healthcheck(web) == 0
+        for process, *_ in started:
+            process.send_signal(signal.SIGTERM)
+        for process, _, folder, log in started:
+            assert process.wait(60) == 0, log_tail(log)
+            assert any((folder / "state").iterdir())
+            assert sorted(path.name for path in folder.iterdir()) == ["state", "worker.log"]
     finally:
-        process.kill()
-        process.wait()
-    assert any(state.iterdir())
-    assert [path.name for path in tmp_path.iterdir() if path not in (state, log)] == []
+        for process, *_ in started:
+            process.kill()
+            process.wait()
+
+
+def test_the_semester_service_writes_to_the_raw_topic(brokers: str) -> None:
+    create_topics(brokers)
+    semester = command_of("semester")
+    few = Command((*semester.argv, "--events=200", "--rate=100000"), semester.env).here(
+        {"kafka:19092": brokers}
+    )
+    done = subprocess.run(few.argv, env=few.env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(asyncio.run(consume(brokers, "raw-events"))) >= 200
 
 
 def create_topics(brokers: str) -> None:
