@@ -14,6 +14,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from bench import results
+from bench.cluster import Cluster
 from bench.contenders.job import time_text
 from bench.fill import School, by_student
 from bench.launch import GRADEWATCH, KAFKA_STREAMS, QUIX, Contender
@@ -22,6 +23,7 @@ from bench.session import Run, Session
 from bench.stats import percentile
 
 CONTENDERS = (GRADEWATCH, QUIX, KAFKA_STREAMS)
+_PARTITIONS = 4
 _PROBES = 1_000
 _OTHERS = 9_000
 _TICK_SECONDS = 0.005
@@ -40,8 +42,9 @@ async def run(session: Session, contenders: Sequence[Contender] = CONTENDERS) ->
 
 async def of(session: Session, contender: Contender) -> dict[str, Any]:
     """Measure one contender; returns percentiles in milliseconds and how many alerts they are over."""
-    topic = f"paced-{contender.name.replace('_', '-')}-{time.monotonic_ns()}"
-    await session.fill(topic, 0, iter(()))
+    topic = f"paced-{time.monotonic_ns()}"
+    async with Cluster(session.bootstrap) as cluster:
+        await cluster.create(topic, _PARTITIONS)
     async with session.contender(contender, topic) as run:
         with run.processes() as processes:
             probe = Probe(session, run, topic)
@@ -71,7 +74,7 @@ class Probe:
         self._run = run
         self._topic = topic
         self._school = School(_PROBES + _OTHERS)
-        self._place = by_student(4)
+        self._place = by_student(_PARTITIONS)
         self._sent: dict[tuple[str, str, str], float] = {}
         self._milliseconds: list[float] = []
         self._first_alert = asyncio.Event()
@@ -131,7 +134,7 @@ class Probe:
         alerts = self._run.plan.alerts
         if alerts is None:
             raise ContenderError("sends no alerts")
-        partitions = [TopicPartition(alerts, number) for number in range(4)]
+        partitions = [TopicPartition(alerts, number) for number in range(_PARTITIONS)]
         async with AIOKafkaConsumer(
             bootstrap_servers=self._run.cluster.bootstrap,
             enable_auto_commit=False,
