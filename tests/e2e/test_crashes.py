@@ -10,7 +10,7 @@ from tests.e2e.events import anywhere, by_student, semester
 from tests.e2e.harness import Deployment
 from tests.e2e.oracle import Topics, newest, verify
 
-KILLS = 6
+KILLS = 4
 
 
 @pytest.mark.parametrize("state_folder", ["kept", "lost"])
@@ -19,7 +19,7 @@ async def test_killed_again_and_again_it_ends_as_one_clean_run(
 ) -> None:
     await deployment.create_topics()
     chance = random.Random(state_folder)
-    messages = list(by_student(semester(11, 24_000), seed=11))
+    messages = list(by_student(semester(11, 14_000), seed=11))
     feeding = asyncio.create_task(deployment.feed(messages, per_second=1_000))
     for _ in range(KILLS):
         # Known by its name, the group gives it its partitions back without waiting for its session to end.

@@ -9,7 +9,7 @@ from tests.e2e.oracle import Topics, verify
 
 async def test_a_second_worker_comes_and_goes_in_mid_stream(deployment: Deployment) -> None:
     await deployment.create_topics()
-    messages = list(by_student(semester(31, 16_000), seed=31))
+    messages = list(by_student(semester(31, 10_000), seed=31))
     first = await deployment.worker("first").until_ready()
     feeding = asyncio.create_task(deployment.feed(messages, per_second=1_000))
     await asyncio.sleep(1.0)
@@ -47,7 +47,7 @@ async def test_a_killed_workers_partitions_are_worked_on_by_the_other(deployment
 
 async def test_both_workers_are_stopped_at_once(deployment: Deployment) -> None:
     await deployment.create_topics()
-    messages = list(by_student(semester(33, 12_000), seed=33))
+    messages = list(by_student(semester(33, 10_000), seed=33))
     feeding = asyncio.create_task(deployment.feed(messages, per_second=1_000))
     for round_number in range(3):
         first = await deployment.worker("first").until_ready()
