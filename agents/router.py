@@ -44,12 +44,13 @@ class Router:
 
     async def __call__(self, chunk: Chunk) -> None:
         """Route every message of a chunk."""
+        ignored: list[str] = []
         outcomes: Counter[tuple[str | None, str]] = Counter()
         limits = self._limits
         for index, raw in enumerate(chunk.records):
             match read(raw.value, raw.timestamp, limits=limits):
-                case Ignored(event_name=name):
-                    outcomes[name, "ignored"] += 1
+                case Ignored() as other:
+                    ignored.append(other.event_name)
                 case Rejected() as rejected:
                     outcomes[rejected.event_name, "rejected"] += 1
                     self.dead_letters.send(raw, chunk.tp_of(index), rejected)
@@ -58,6 +59,8 @@ class Router:
                     self._send(record, raw)
             if not index % MESSAGES_AT_ONCE:
                 await asyncio.sleep(0)
+        for name, count in Counter(ignored).items():
+            outcomes[name, "ignored"] = count
         self._metrics.count_events(outcomes)
         self._metrics.saw_message(chunk.records[-1].timestamp)
         await self._outlet.room()

@@ -4,7 +4,7 @@ Faust's cost per event (queue, stream, sensors, acknowledgement) is then paid on
 waited for to fill a chunk, so at low rates a chunk is a single message and arrives as fast as one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -43,12 +43,12 @@ class Chunk:
     spans: tuple[Span, ...]
     #: Which period between two seeks it was fetched in; work on a chunk of an earlier one is void.
     epoch: int
-    #: The partition of each record, where there are several.
-    tps: Sequence[TP] = ()
+    #: Tells the partition of the record at an index, where there are several.
+    origin: Callable[[int], TP] | None = None
 
     def tp_of(self, index: int) -> TP:
         """Return the partition of the record at an index."""
-        return self.tps[index] if self.tps else self.spans[0].tp
+        return self.spans[0].tp if self.origin is None else self.origin(index)
 
     @property
     def tp(self) -> TP:

@@ -8,20 +8,49 @@ ran as fast as it could.
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
-from operator import itemgetter
-from typing import Final, TypeAlias
+from typing import Final
 
 from faust.types import TP
 
 from engine.chunks import Record
 
-_timestamp = itemgetter(0)
 _NEVER: Final = -(1 << 62)
 _FOR_EVER: Final = 1 << 62
 
-Stamped: TypeAlias = tuple[int, TP, Record]
-"""A record, its partition, and its time: no earlier than that of any record before it there."""
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Records of several partitions, oldest first; those of one partition in the order of their offsets."""
+
+    records: Sequence[Record]
+    #: Per partition, the offset after its last record here.
+    ends: dict[TP, int]
+    _origins: Sequence[int]
+    _starts: Sequence[int]
+
+    def tp_of(self, index: int) -> TP:
+        """Return the partition of the record at an index."""
+        return list(self.ends)[bisect_right(self._starts, self._origins[index]) - 1]
+
+
+class _Held:
+    """What is at hand of one partition, with times that never fall: offsets count, whatever clocks said."""
+
+    __slots__ = ("records", "times")
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.times: list[int] = []
+
+    def up_to(self, horizon_ms: int) -> "_Held":
+        """Take out what is no later than a time."""
+        cut = bisect_right(self.times, horizon_ms)
+        taken = _Held()
+        taken.records, self.records = self.records[:cut], self.records[cut:]
+        taken.times, self.times = self.times[:cut], self.times[cut:]
+        return taken
 
 
 class InStep:
@@ -44,7 +73,7 @@ class InStep:
         self._patience_seconds = patience_seconds
         self._max_records = max_records
         self._clock = clock
-        self._held: dict[TP, list[Stamped]] = {}
+        self._held: dict[TP, _Held] = {}
         #: Per partition the time of the newest record seen; what is still to come is not older.
         self._seen_ms: dict[TP, int] = {}
         #: Since when a partition that is behind has had nothing at hand.
@@ -56,29 +85,26 @@ class InStep:
         return bool(self._held)
 
     def add(self, tp: TP, records: Sequence[Record]) -> None:
-        """Take what was fetched next from a partition."""
-        # Within a partition offsets count, whatever the producers' clocks said.
-        times = accumulate((r.timestamp for r in records), max, initial=self._seen_ms.get(tp, _NEVER))
+        """Take what was fetched next from a partition; at least one record."""
+        times = accumulate([r.timestamp for r in records], max, initial=self._seen_ms.get(tp, _NEVER))
         next(times)
-        stamped = [(at, tp, record) for at, record in zip(times, records, strict=True)]
-        self._seen_ms[tp] = stamped[-1][0]
-        self._held.setdefault(tp, []).extend(stamped)
+        held = self._held.setdefault(tp, _Held())
+        held.records += records
+        held.times += times
+        self._seen_ms[tp] = held.times[-1]
 
-    def take(self, behind: Iterable[TP]) -> list[Stamped]:
-        """Return what may go now, oldest first.
+    def take(self, behind: Iterable[TP]) -> Merged | None:
+        """Return what may go now, if anything may.
 
         `behind` are the partitions that have more records than those that were added.
         """
-        horizon_ms = min((self._horizon_ms(tp) for tp in behind), default=None)
-        if not self._held:
-            return []
-        if horizon_ms is None or sum(map(len, self._held.values())) > self._max_records:
-            ready, self._held = list(self._held.values()), {}
-        else:
-            ready = [self._split(tp, horizon_ms) for tp in list(self._held)]
-        if len(ready) == 1:
-            return ready[0]
-        return sorted((stamped for records in ready for stamped in records), key=_timestamp)
+        horizon_ms = min((self._horizon_ms(tp) for tp in behind), default=_FOR_EVER)
+        if sum(len(held.records) for held in self._held.values()) > self._max_records:
+            horizon_ms = _FOR_EVER
+        taken = {tp: held.up_to(horizon_ms) for tp, held in self._held.items() if held.times[0] <= horizon_ms}
+        for tp in [tp for tp in taken if not self._held[tp].records]:
+            del self._held[tp]
+        return _merge(taken) if taken else None
 
     def clear(self) -> None:
         """Forget everything: the positions have changed."""
@@ -97,11 +123,19 @@ class InStep:
                 return _FOR_EVER if seen_ms is None else seen_ms + self._skew_ms
         return _NEVER if seen_ms is None else seen_ms
 
-    def _split(self, tp: TP, horizon_ms: int) -> list[Stamped]:
-        held = self._held[tp]
-        cut = bisect_right(held, horizon_ms, key=_timestamp)
-        if cut == len(held):
-            del self._held[tp]
-            return held
-        self._held[tp] = held[cut:]
-        return held[:cut]
+
+def _merge(parts: dict[TP, _Held]) -> Merged:
+    """Merge by time. Sorting finds the parts, which are sorted already, and is as quick as merging them."""
+    records: list[Record] = []
+    times: list[int] = []
+    starts = []
+    for part in parts.values():
+        starts.append(len(records))
+        records += part.records
+        times += part.times
+    order: Sequence[int] = range(len(records))
+    if len(parts) > 1:
+        order = sorted(order, key=times.__getitem__)
+        records = [records[index] for index in order]
+    ends = {tp: part.records[-1].offset + 1 for tp, part in parts.items()}
+    return Merged(records, ends, order, starts)

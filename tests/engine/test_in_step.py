@@ -38,7 +38,8 @@ def messages(tp: TP, *timestamps: int, offset: int = 0) -> list[Message]:
 
 
 def times(step: InStep, *behind: TP) -> list[int]:
-    return [record.timestamp for _, _, record in step.take(behind)]
+    merged = step.take(behind)
+    return [] if merged is None else [record.timestamp for record in merged.records]
 
 
 def test_partitions_read_to_their_end_hold_nobody_up() -> None:
@@ -114,8 +115,11 @@ def test_nothing_is_lost_and_offsets_stay_in_order(fetched: list[tuple[TP, list[
     taken: dict[TP, list[int]] = {}
 
     def take(*partitions: TP) -> None:
-        for _, tp, record in step.take(partitions):
-            taken.setdefault(tp, []).append(record.offset)
+        merged = step.take(partitions)
+        if merged is not None:
+            for index, record in enumerate(merged.records):
+                taken.setdefault(merged.tp_of(index), []).append(record.offset)
+            assert merged.ends == {tp: taken[tp][-1] + 1 for tp in merged.ends}
 
     for tp, timestamps in fetched:
         offsets = added.setdefault(tp, [])
@@ -139,6 +143,6 @@ def test_with_rising_clocks_a_backlog_goes_strictly_in_the_order_of_time(backlog
             if records:
                 step.add(tp, records[:2])
                 left[tp] = records[2:]
-        gone.extend(record.timestamp for _, _, record in step.take([tp for tp in left if left[tp]]))
+        gone.extend(times(step, *(tp for tp in left if left[tp])))
     assert gone == sorted(gone)
     assert len(gone) == sum(map(len, backlog))
