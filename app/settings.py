@@ -218,7 +218,8 @@ class Settings(BaseSettings):
 
     rules: ReadableFile | None = _setting(
         None,
-        "File with the parameters of the alert rules (TOML); the built-in defaults when not set.",
+        "File with the parameters of the alert rules (TOML), read again on SIGHUP; the built-in ones when "
+        "not set.",
         right="the path of a readable file",
         group=_WORK,
     )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.records import CourseGradeChange, GradeChange, GradeRecord
 from tables.parameters import DEFAULT_RULES, Rules
-from tables.rules import AlertDraft, evaluate
+from tables.rules import RULES, AlertDraft, evaluate
 from tables.scores import DAY_MS, LIMITS, Limits, fold, standing
 from tables.snapshot import snapshot
 from tables.state import NO_STATE, StudentState, decode_state, encode_state
@@ -206,3 +206,51 @@ def test_in_order_of_time_the_same_alerts_come_again(history: list[GradeRecord],
 def test_default_rules_tell_staff_only_of_submissions(history: list[GradeRecord], limits: Limits) -> None:
     for _, _, _, alerts in steps_of(history, limits, DEFAULT_RULES):
         assert all(alert.audience == "student" or alert.rule == "submission_score_drop" for alert in alerts)
+
+
+@given(histories(), limits, st.sampled_from([rule.name for rule in RULES]))
+def test_a_rule_that_is_off_is_silent_and_the_others_speak_as_before(
+    history: list[GradeRecord], limits: Limits, off: str
+) -> None:
+    fewer = EVERY_RULE.model_copy(
+        update={off: getattr(EVERY_RULE, off).model_copy(update={"enabled": False})}
+    )
+    aside = {off, *(rule.name for rule in RULES if rule.silent_while == off)}
+    steps = zip(steps_of(history, limits), steps_of(history, limits, fewer), strict=True)
+    for (_, _, _, alerts), (_, _, after, others) in steps:
+        assert [a for a in alerts if a.rule not in aside] == [a for a in others if a.rule not in aside]
+        assert off not in {alert.rule for alert in others}
+        assert all(off not in held for held in (after.holds.student, *after.holds.courses.values()))
+
+
+_other_rules = Rules.model_validate(
+    {
+        "score_drop": {"min_drop": 5, "critical_drop": 8, "window": "2d", "rearm": 1},
+        "threshold_crossed": {"thresholds": [80, 70, 57.5], "rearm": 3},
+        "low_assignment_average": {"last": 2, "min_count": 1, "below": 75},
+        "override_divergence": {"min_gap": 5},
+        "courses_at_risk": {"below": 80, "min_courses": 1},
+    }
+)
+
+
+@given(histories(), st.data())
+def test_rules_may_change_on_the_way(history: list[GradeRecord], data: st.DataObject) -> None:
+    state = NO_STATE
+    for record in history:
+        before = state
+        rules = data.draw(st.sampled_from([EVERY_RULE, _other_rules]))
+        scores = fold(before.scores, record)
+        holds, alerts = evaluate(before.holds, before.scores, scores, record, rules)
+        state = StudentState(scores, holds)
+        for alert in alerts:
+            was, now = (
+                state.holds.student
+                if alert.course_id is None
+                else state.holds.courses.get(alert.course_id, {})
+                for state in (before, state)
+            )
+            if alert.status == "resolved":
+                assert was[alert.rule] != now.get(alert.rule)
+            if alert.status == "escalated":
+                assert was[alert.rule] != now[alert.rule]
