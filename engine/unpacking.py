@@ -25,7 +25,7 @@ def _unpack(result: Any, max_records: int | None = None) -> list[Record]:  # noq
 
     Control batches (of transactions) are passed over. Raises CorruptRecordException, moving nothing.
     """
-    if not result.check_assignment(result._topic_partition) or not result.has_more():
+    if not result.has_more() or not result.check_assignment(result._topic_partition):
         return []
     partition = result._partition_records
     offset = partition.next_fetch_offset

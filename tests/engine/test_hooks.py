@@ -259,9 +259,9 @@ def test_revoking_comes_before_the_heartbeats_end() -> None:
     assert joining.index("self._on_join_prepare(") < joining.index("self._stop_heartbeat_task()")
 
 
-def test_fetched_records_may_be_taken_as_they_were_unpacked() -> None:
-    assert "self._consumer_record(" in source(aiokafka_fetcher.PartitionRecords._unpack_records)
-    assert parameters(aiokafka_fetcher.PartitionRecords._consumer_record) == ["self", "tp", "record"]
+def test_fetched_records_may_be_unpacked_whole() -> None:
+    assert "res_or_error.getall(max_records)" in source(aiokafka_fetcher.Fetcher.fetched_records)
+    assert parameters(aiokafka_fetcher.FetchResult.getall) == ["self", "max_records"]
     assert "_partition_records" in source(aiokafka_fetcher.FetchResult.__init__)
     assert parameters(aiokafka_fetcher.Fetcher._create_fetch_waiter) == ["self"]
     assert parameters(aiokafka_fetcher.Fetcher.fetched_records)[:3] == ["self", "partitions", "timeout"]

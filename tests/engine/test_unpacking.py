@@ -1,0 +1,81 @@
+"""What is unpacked a batch at a time is what aiokafka unpacks one by one."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult, PartitionRecords
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+
+from engine.unpacking import unpack_whole
+
+RAW = TopicPartition("raw", 0)
+NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
+TRANSACTIONAL, CONTROL = (
+    0x10,
+    0x20,
+)  # in a batch's attributes: https://kafka.apache.org/documentation/#recordbatch
+ATTRIBUTES = slice(21, 23)
+
+
+def batch(first_offset: int, count: int, compression: int = NONE) -> bytes:
+    """Return a batch as a broker stores it: its first offset at the front, all others relative to it."""
+    builder = DefaultRecordBatchBuilder(2, compression, 0, -1, -1, -1, 1 << 20)
+    for index in range(count):
+        key = None if index % 2 else b"key"
+        builder.append(index, 1_000 + index, key, b"value %d" % (first_offset + index), [("name", b"x")])
+    return first_offset.to_bytes(8, "big") + bytes(builder.build())[8:]
+
+
+def fetched(data: bytes, begin: int, *, check_crcs: bool = True) -> tuple[FetchResult, Any]:
+    state = SimpleNamespace(paused=False, position=begin)
+    state.consumed_to = lambda position: setattr(state, "position", position)
+    assignment = SimpleNamespace(active=True, state_value=lambda _: state)
+    records = PartitionRecords(RAW, MemoryRecords(data), [], begin, None, None, check_crcs, READ_UNCOMMITTED)
+    return FetchResult(RAW, assignment=assignment, partition_records=records, backoff=0), state
+
+
+def what(records: list[Any]) -> list[tuple[object, ...]]:
+    return [(r.offset, r.timestamp, r.key, r.value, list(r.headers)) for r in records]
+
+
+@pytest.mark.parametrize("compression", [NONE, GZIP, SNAPPY, LZ4, ZSTD])
+@pytest.mark.parametrize("begin", [0, 3, 4, 9])
+def test_it_is_what_aiokafka_unpacks(compression: int, begin: int) -> None:
+    data = batch(0, 4, compression) + batch(4, 1) + batch(7, 5, compression)
+    theirs, their_state = fetched(data, begin)
+    ours, our_state = fetched(data, begin)
+    unpack_whole({RAW: ours})
+    assert what(ours.getall()) == what(theirs.getall()) != []
+    assert our_state.position == their_state.position == 12
+    assert not ours.has_more()
+    assert ours.getall() == []
+
+
+def test_a_broken_batch_is_refused_and_moves_nothing() -> None:
+    broken = bytearray(batch(0, 4) + batch(4, 4))
+    broken[-1] ^= 1
+    result, state = fetched(bytes(broken), 0)
+    unpack_whole({RAW: result})
+    with pytest.raises(CorruptRecordException):
+        result.getall()
+    assert state.position == 0
+
+
+def test_markers_of_transactions_are_passed_over() -> None:
+    marker = bytearray(batch(4, 1))
+    marker[ATTRIBUTES] = (TRANSACTIONAL | CONTROL).to_bytes(2, "big")
+    data = batch(0, 4) + bytes(marker)
+    theirs, their_state = fetched(data, 0, check_crcs=False)
+    ours, our_state = fetched(data, 0, check_crcs=False)
+    unpack_whole({RAW: ours})
+    assert what(ours.getall()) == what(theirs.getall())
+    assert our_state.position == their_state.position == 5
+
+
+def test_an_error_in_place_of_records_is_left_as_it_is() -> None:
+    error = object()
+    unpack_whole({RAW: error})
