@@ -30,8 +30,8 @@ from app.settings import Settings
 from app.topics import check_topics, explain
 from app.web import WebServer, create_web
 from engine.app import ChunkApp, EngineOptions
-from engine.consumer import EngineError
-from engine.outlet import DeliveryError, Outlet
+from engine.errors import EngineError
+from engine.outlet import Outlet
 from models.grades import ReadLimits
 from models.times import time_from_epoch_ms
 
@@ -148,7 +148,6 @@ class Worker:
             raise TopicsError(explain(report.failures))
         for problem in report.problems:
             log.warning("topic.differs", topic=problem.topic, problem=problem.sentence)
-        self._raw_partitions = report.found[report.topology.raw.name].partitions
 
     def _build(self) -> ChunkApp:
         settings = self._settings
@@ -209,7 +208,7 @@ class Worker:
         watch = asyncio.create_task(self._watch_readiness())
         try:
             await app.run(self._stop)
-        except (EngineError, DeliveryError) as error:
+        except EngineError as error:
             raise GradewatchError(f"The worker stops without committing: {error}.") from error
         except KafkaError as error:
             raise BrokerError(f"The worker lost its broker: {type(error).__name__}.") from error

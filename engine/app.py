@@ -12,7 +12,8 @@ from faust.types import TP, StreamT
 from yarl import URL
 
 from engine.chunks import Chunk, ChunkHandler, Observer, PassThrough
-from engine.consumer import ChunkConsumer, ChunkTransport, EngineError
+from engine.consumer import ChunkConsumer, ChunkTransport
+from engine.errors import EngineError
 from engine.outlet import Outlet
 from engine.table import Cell, TableCodec, WriteBehindTable
 

@@ -23,6 +23,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from engine.chunks import Chunk, Observer, Record, Span
+from engine.errors import EngineError
 from engine.in_step import InStep
 from engine.unpacking import unpack_whole
 
@@ -35,10 +36,6 @@ log = structlog.stdlib.get_logger("gradewatch.engine")
 FETCH_WAIT_SECONDS: Final = 0.25
 #: How long to wait before looking again when no partition may be fetched from.
 _NOTHING_TO_FETCH_SECONDS: Final = 0.02
-
-
-class EngineError(Exception):
-    """The engine can't go on: the worker stops without committing, and a restart repeats the work."""
 
 
 def membership_clock() -> float:

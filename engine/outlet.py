@@ -18,6 +18,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 from faust.types import TP
 
+from engine.errors import DeliveryError
+
 MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
 BATCH_BYTES: Final = 512 * 1024
 #: Room in a batch beside keys, values and headers: the batch's own header and each record's lengths.
@@ -33,10 +35,6 @@ _NO_HEADERS: Final[Headers] = []
 def _java_hash(key: bytes) -> int:
     """Return murmur2 as Java's default partitioner takes it; aiokafka's is written in Python and slow."""
     return int(murmur2(key)) & 0x7FFFFFFF
-
-
-class DeliveryError(Exception):
-    """A record could not be delivered: refused for good, or not acknowledged in time."""
 
 
 class _Batch:

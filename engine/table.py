@@ -20,6 +20,7 @@ import rocksdict
 from faust.types import TP
 
 from engine.chunks import Chunk, PassThrough
+from engine.errors import StoredValueError
 from engine.outlet import Outlet
 
 V = TypeVar("V")
@@ -163,7 +164,12 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
 
     def _read(self, partition: int, key: bytes) -> V | None:
         value = self._database(partition).get(key)
-        return None if value is None else self._codec.decode(value)
+        if value is None:
+            return None
+        try:
+            return self._codec.decode(value)
+        except ValueError as error:
+            raise StoredValueError(f"table {self.name}, partition {partition}: {error}") from error
 
     def _database(self, partition: int) -> Any:
         store: Any = self.data  # Faust's RocksDB store; its base class doesn't know databases

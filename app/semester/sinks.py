@@ -96,7 +96,8 @@ async def write_topic(
     timestamps are the time of sending. Raises BrokerError when the broker can't be reached or refuses, and
     TopicsError when the topic does not exist: it is never created here.
     """
-    from engine.outlet import DeliveryError, Outlet  # costs the import of Faust
+    from engine.errors import DeliveryError
+    from engine.outlet import Outlet  # costs the import of Faust
 
     async with admin_client(settings, timeout_seconds) as admin:
         partitions = (await partition_counts(admin)).get(topic)

@@ -9,8 +9,8 @@ from aiokafka.errors import CommitFailedError
 from faust.types import TP
 
 from engine.chunks import Chunk
-from engine.consumer import EngineError, membership_clock
-from engine.outlet import DeliveryError
+from engine.consumer import membership_clock
+from engine.errors import DeliveryError, EngineError
 from tests.engine.fakes import CHANGELOG, RAW, RECORDS, Consumer, Engine, Message, chunk
 
 FLUSH = ["capture", "drain", "changelog", f"drain {CHANGELOG}", "store", "commit"]

@@ -11,7 +11,8 @@ from faust.types import TP
 
 from app.embedded import EmbeddedBroker
 from engine import outlet as outlet_module
-from engine.outlet import DeliveryError, Outlet
+from engine.errors import DeliveryError
+from engine.outlet import Outlet
 from tests.clients import consume, create_topic
 from tests.kafka import KafkaBroker
 

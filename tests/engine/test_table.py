@@ -9,6 +9,7 @@ import pytest
 from faust.types import TP
 
 from engine.chunks import Chunk, Span
+from engine.errors import StoredValueError
 from engine.table import KEYS_AT_ONCE, Cell, PartitionCache, WriteBehindTable
 from tests.engine.fakes import CHANGELOG, Engine, Message, text_table
 
@@ -226,3 +227,10 @@ async def test_recovery_writes_the_newest_of_each_key_and_the_offset(engine: Eng
     assert (persisted_offset(table, 0), persisted_offset(table, 1)) == (11, 0)
     assert table.partition(0).cell(b"a").value == "2"
     table.apply_changelog_batch([])
+
+
+async def test_a_row_that_cannot_be_read_ends_the_worker_with_a_sentence(engine: Engine) -> None:
+    table = text_table(engine)
+    table._database(0).put(b"key", b"\xff")
+    with pytest.raises(StoredValueError, match="table table, partition 0: "):
+        table.partition(0).cell(b"key")

@@ -1,0 +1,16 @@
+"""Why the engine can't go on; each text is a sentence without personal data.
+
+The worker then stops without committing, and the next start repeats the work.
+"""
+
+
+class EngineError(Exception):
+    """The engine can't go on."""
+
+
+class DeliveryError(EngineError):
+    """A record could not be delivered: refused for good, or not acknowledged in time."""
+
+
+class StoredValueError(EngineError):
+    """A table's row can't be read, such as one that a newer release has written."""
