@@ -63,6 +63,15 @@ bench-quick: bench-contenders ## Measure grades and firehose briefly, and say wh
 profile: bench-contenders ## Tell where a worker's microseconds per event go; BENCH=firehose for that topic
 	@.venv/bin/python -m bench.profile $(BENCH) $(ARGS)
 
+.PHONY: rules-report backtest-speed
+rules-report: ## Measure how well the rules tell who declines, for docs/rules-backtest.md (some ten minutes)
+	@scripts/environment dev
+	@.venv/bin/python -m bench.rules_report
+
+backtest-speed: ## Measure backtests of a million events, for docs/rules-backtest.md (some five minutes)
+	@scripts/environment dev
+	@.venv/bin/python -m bench.backtest_speed
+
 bench-contenders: ## Make the peers ready to be measured
 	@scripts/environment bench
 	@$(MAKE) --silent $(JARS) $(PEERS)

@@ -40,10 +40,14 @@ def upright(
     *,
     size: tuple[int, int],
     stacked: bool = False,
+    bounds: bool = False,
     every: int = 1,
     marks: Sequence[Mark] = (),
 ) -> str:
-    """Return a chart with a bar per label, or one per label and series; every so many labels are written."""
+    """Return a chart with a bar per label, or one per label and series; every so many labels are written.
+
+    Labels stand below the middle of their bars or, as `bounds`, below where these begin.
+    """
     width, height = size
     inner_width, inner_height = width - _LEFT - _RIGHT, height - _TOP - _BOTTOM
     columns = list(zip(*(each.counts for each in series), strict=True))
@@ -62,8 +66,8 @@ def upright(
             if count:
                 parts.append(_bar(each.style, x, y, bar_width, bar_height, f"{label}: {count:,} {each.name}"))
         if place % every == 0:
-            middle = _LEFT + step * (place + 0.5)
-            parts.append(_text(middle, height - 5, label, "middle"))
+            x = _LEFT + step * (place + (0.0 if bounds else 0.5))
+            parts.append(_text(x, height - 5, label, "middle"))
     for mark in marks:
         x = _LEFT + step * mark.at
         parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{_TOP + inner_height:.1f}"/>')

@@ -201,7 +201,9 @@ def _depths(report: Report) -> str:
         declining = Series("that truly decline", "bad", [each.declining for each in report.depths])
         series = [declining, others._replace(name="that don't")]
         legend = _legend([("bad", "truly declining"), ("one", "not declining")])
-    chart = upright("Deepest drops", labels, series, size=(960, 220), stacked=True, every=2, marks=marks)
+    chart = upright(
+        "Deepest drops", labels, series, size=(960, 220), stacked=True, bounds=True, every=2, marks=marks
+    )
     return (
         "<h2>How deep scores fall</h2><p>Students in courses by their deepest drop of the posted score, in "
         f"percent points below its peak of the {duration_text(report.depth_window_ms)} before.</p>"
