@@ -1,5 +1,6 @@
 """Rules from a file: all of them over a semester, courses where many drop at once, another file on SIGHUP."""
 
+import asyncio
 import json
 import random
 import signal
@@ -11,11 +12,13 @@ import pytest
 
 from app.rules import load_rules
 from tables.rules import RULES
-from tests.e2e.events import anywhere, semester
+from tests.e2e.events import anywhere, by_student, semester
 from tests.e2e.harness import RAW_PARTITIONS, Deployment, Raw
 from tests.e2e.oracle import Topics, verify
 
 BROKEN = Path(__file__).parents[1] / "fixtures" / "rules" / "broken"
+
+KILLS = 3
 
 EVERY_RULE = """
 [hidden_score_drop]
@@ -83,6 +86,27 @@ async def test_a_semester_with_every_rule_on_comes_out_as_the_pure_functions_say
     assert spoke == {rule.name for rule in RULES} | {"course_wide_drop"}
     assert {alert["subject"] for alert in alerts_of(topics, "threshold_crossed")} == {"80", "65"}
     assert await worker.terminate() == 0
+
+
+async def test_what_is_told_of_courses_survives_kills(deployment: Deployment, tmp_path: Path) -> None:
+    await deployment.create_topics()
+    rules = tmp_path / "rules.toml"
+    rules.write_text(EVERY_RULE)
+    feeding = asyncio.create_task(
+        deployment.feed(list(by_student(semester(22, 12_000), seed=22)), per_second=1_000)
+    )
+    for _ in range(KILLS):
+        worker = await deployment.worker(instance_id="one", rules=str(rules)).until_ready()
+        await asyncio.sleep(1.0)
+        await worker.kill()
+    await feeding
+    worker = await deployment.worker(instance_id="one", rules=str(rules)).until_ready()
+    await deployment.until_done()
+    assert await worker.terminate() == 0
+
+    topics = await Topics.read(deployment)
+    verify(topics, repeats_allowed=True, students_in_order=True, book=load_rules(rules))
+    assert alerts_of(topics, "course_wide_drop")
 
 
 def alerts_of(topics: Topics, rule: str) -> list[dict[str, Any]]:
