@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tables.courses import RULE as COURSE_RULE
 from tables.parameters import (
     DEFAULT_RULES,
     PARAMETERS,
@@ -15,6 +16,7 @@ from tables.parameters import (
     duration_as_written,
     right_value,
 )
+from tables.rules import RULES
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
@@ -61,6 +63,12 @@ def test_values_are_written_as_they_are_read() -> None:
         assert type(parameters).model_validate(written) == parameters
     assert as_written("course_wide_drop", "window", 3_600_000) == "1h"
     assert as_written("threshold_crossed", "thresholds", (70.0, 60.0)) == [70.0, 60.0]
+
+
+def test_the_rules_and_the_parameters_go_together() -> None:
+    assert [*(rule.name for rule in RULES), COURSE_RULE] == list(PARAMETERS)
+    across = {rule.name for rule in RULES if rule.across_courses}
+    assert {name for name, parameters in PARAMETERS.items() if parameters.ACROSS_COURSES} == across
 
 
 def test_every_parameter_says_what_a_right_value_is() -> None:
