@@ -18,6 +18,7 @@ class Cluster:
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
+        self._partitions: dict[str, int] = {}
         self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
@@ -62,8 +63,9 @@ class Cluster:
 
     async def ends(self, topic: str) -> dict[TopicPartition, int]:
         """Return where each partition of a topic ends; empty while there is no such topic."""
-        partitions = (await self.topics()).get(topic, 0)
-        tps = [TopicPartition(topic, number) for number in range(partitions)]
+        if topic not in self._partitions:
+            self._partitions = await self.topics()
+        tps = [TopicPartition(topic, number) for number in range(self._partitions.get(topic, 0))]
         if not tps:
             return {}
         try:

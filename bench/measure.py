@@ -1,9 +1,9 @@
-"""One run of one contender, measured from outside by what its group has committed.
+"""One run of one contender, measured from outside by what it has written and committed.
 
-The clock starts with the first commit that covers a tenth of the raw topic: start, group join and warm-up lie
-before it, and what it covers is not counted. It stops when the raw topic and the topic that is keyed by
-student are committed to their ends. Every contender commits once a second, after its output is acknowledged,
-so that both moments lag behind the work alike.
+The clock starts when a tenth of the grades has arrived in the topic that is keyed by student: start, group
+join and warm-up lie before it, and that tenth isn't counted. It stops when the raw topic and the keyed topic
+are committed to their ends. Every contender commits after its output is acknowledged, so that nothing is left
+to do then. (The limit writes nothing: for it commits count from the beginning.)
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from tests.kafka import ROOT
 
 POLL_SECONDS = 0.05
 WARM_UP_SHARE = 0.1
+MOST_BEFORE_THE_CLOCK = 0.5
 PREPARE_TIMEOUT_SECONDS = 60.0
 START_TIMEOUT_SECONDS = 90.0
 
@@ -67,29 +68,36 @@ async def throughput(
 ) -> Throughput:
     """Watch a contender work through a raw topic; raises ContenderError when it doesn't get to the end."""
     ends = await cluster.ends(filled.topic)
-    warm = max(1, int(filled.events * WARM_UP_SHARE))
-    started: tuple[float, int, Usage] | None = None
+    started: tuple[float, float, Usage] | None = None
+    done = 0
     deadline = time.monotonic() + START_TIMEOUT_SECONDS + timeout_seconds
     while time.monotonic() < deadline:
         processes.check()
         usage = processes.usage()
         committed = await cluster.committed(plan.group)
-        now = time.perf_counter()
         done = sum(committed.get(tp, 0) for tp in ends)
         progress(done)
-        if done >= filled.events:
-            if started is None:
-                raise ContenderError("all was committed at once: there are too few events to measure")
-            if await _all_committed(cluster, plan, committed):
-                events, seconds = done - started[1], now - started[0]
-                cpu_seconds = usage.cpu_seconds - started[2].cpu_seconds
-                return Throughput(
-                    events / seconds, events, seconds, cpu_seconds * 1e6 / events, processes.max_rss_mib
-                )
-        elif started is None and done >= warm:
-            started = now, done, usage
+        if started is None:
+            share = await _arrived(cluster, plan, filled) if plan.keyed else done / filled.events
+            if share >= WARM_UP_SHARE:
+                started = time.perf_counter(), share, usage
+            if share > MOST_BEFORE_THE_CLOCK:
+                raise ContenderError("most was done before the clock started: there are too few events")
+        elif done >= filled.events and await _all_committed(cluster, plan, committed):
+            began, share, before = started
+            events, seconds = int(filled.events * (1 - share)), time.perf_counter() - began
+            cpu_seconds = usage.cpu_seconds - before.cpu_seconds
+            return Throughput(
+                events / seconds, events, seconds, cpu_seconds * 1e6 / events, processes.max_rss_mib
+            )
         await asyncio.sleep(POLL_SECONDS)
     raise ContenderError(f"was not done within {timeout_seconds:.0f} seconds ({done} of {filled.events})")
+
+
+async def _arrived(cluster: Cluster, plan: Plan, filled: Filled) -> float:
+    """Return which share of the grades has arrived in the keyed topic."""
+    ends = await cluster.ends(plan.keyed) if plan.keyed else {}
+    return sum(ends.values()) / filled.grade_events
 
 
 async def _all_committed(cluster: Cluster, plan: Plan, committed: dict[TopicPartition, int]) -> bool:
