@@ -1,6 +1,6 @@
 """`python -m bench.profile [grades|firehose]`: where a worker's microseconds per event go.
 
-py-spy samples the stacks of a real worker while it works through a filled topic, a hundred times a second and
+py-spy samples the stacks of a real worker while it works through a filled topic, 250 times a second and
 only where a thread holds the interpreter, and the worker's CPU time is shared out by the samples. The worker
 is slowed down a little by being looked at; the shares are right, the sum is a few percent high.
 """
@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +33,9 @@ _ROWS = 40
 _SAMPLES_PER_SECOND = 250
 #: py-spy's line for a stack: frames from the outermost on, and how often it was seen.
 _LINE = re.compile(r"(?P<stack>.*) (?P<count>\d+)$")
+_IMPORTING = "importlib._bootstrap"
+#: What has more than this in it is only the way down to where the work is.
+_WAY_DOWN_SHARE = 0.8
 _FRAME = re.compile(r"(?P<function>.*) \((?P<file>.*?)(?::\d+)?\)$")
 
 
@@ -58,8 +61,8 @@ def shares(lines: Iterable[str]) -> Shares:
         count = int(match["count"])
         frames = [_function(frame) for frame in match["stack"].split(";")]
         thread, *calls = frames
-        if not calls:
-            continue
+        if not calls or any(_IMPORTING in call for call in calls):
+            continue  # before the clock starts
         samples += count
         by_thread[thread] += count
         own[calls[-1]] += count
@@ -133,14 +136,12 @@ def show(console: Console, found: Shares, cpu_us: float) -> None:
         table.add_column("")
         table.add_column("µs per event", justify="right")
         table.add_column("share", justify="right")
-        for name, samples in _largest(counter):
+        for name, samples in counter.most_common(_ROWS):
             share = samples / found.samples
+            if counter is found.with_callees and share > _WAY_DOWN_SHARE:
+                continue
             table.add_row(name, f"{cpu_us * share:.2f}", f"{100 * share:.1f} %")
         console.print(table)
-
-
-def _largest(counter: Counter[str]) -> Sequence[tuple[str, int]]:
-    return counter.most_common(_ROWS)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ STACKS = [
     "MainThread;run (app/worker.py:11);fold (tables/scores.py:25) 2\n",
     "MainThread;run (app/worker.py:11) 1\n",
     "Thread-1;fetch (aiokafka/fetcher.py:1) 4\n",
+    "MainThread;<module> (app/main.py:1);_find_and_load (<frozen importlib._bootstrap>:2);f (x.py:1) 50\n",
     "\n",
 ]
 
