@@ -33,7 +33,7 @@ RECOMMENDED: Final = ROOT / "deploy" / "rules" / "recommended.toml"
 
 SEEDS: Final = (1, 2, 3)
 """Semesters that rules are chosen on."""
-FRESH_SEEDS: Final = (101, 102)
+FRESH_SEEDS: Final = (103, 104)
 """Semesters that nobody looked at while choosing."""
 STUDENTS: Final = 420
 """Three semesters of 16 weeks then have more than 20,000 students' weeks."""
@@ -47,7 +47,7 @@ VARIATIONS: Final[Sequence[tuple[str, Sequence[Mapping[str, Any]]]]] = (
         "score_drop",
         [
             {"min_drop": drop, "critical_drop": 2 * drop, "window": window}
-            for window, drop in product(("7d", "14d", "21d", "28d"), (5, 7.5, 10, 12.5, 15))
+            for window, drop in product(("7d", "14d", "21d", "28d"), (5, 7.5, 10, 15, 20))
         ],
     ),
     (
