@@ -7,6 +7,7 @@ looks different to the student from what was last sent.
 
 import asyncio
 from collections import Counter
+from typing import NamedTuple
 
 from agents.alerts import Alerts, raw_timestamp_of
 from agents.metrics import Metrics
@@ -20,7 +21,7 @@ from engine.table import Cell, PartitionCache, TableCodec
 from models.drops import CourseDrop, encode_course_drop
 from models.grades import Reason, Rejected
 from models.headers import course_drop_headers, snapshot_headers
-from models.records import GradeRecord, decode_record
+from models.records import CourseGradeChange, GradeChange, GradeRecord, decode_record
 from models.snapshots import StudentScoresSnapshot, encode_snapshot
 from tables.courses import drop_of
 from tables.rulebook import Rulebook
@@ -93,7 +94,8 @@ class Scorer:
         holds, drafts = evaluate(before.holds, before.scores, scores, record, rules)
         if scores is not before.scores or holds is not before.holds:
             states.change(key, cell, StudentState(scores, holds))
-            cell.notes[record.course_id or ""] = (record.event_id, record.event_time)
+            course_id = record.course_id or ""
+            cell.notes[course_id] = _noted(cell.notes.get(course_id), record)
         for draft in drafts:
             self._alerts.send(draft, message, book.digest)
             if (drop := drop_of(draft)) is not None:
@@ -110,24 +112,50 @@ class Scorer:
         before, after = cell.stored or NO_STATE, cell.value or NO_STATE
         window_ms = self._rules.book.default.score_drop.window
         root_account_uuid, _, user_id = key.decode().rpartition(":")
-        newest = list(cell.notes.values())[-1]
-        for course_id in cell.notes.keys() | (before.scores.courses.keys() - after.scores.courses.keys()):
+        notes: dict[str, _Note] = cell.notes
+        newest = list(notes.values())[-1]
+        records = sum(note.records for note in notes.values())
+        for course_id in notes.keys() | (before.scores.courses.keys() - after.scores.courses.keys()):
             course = (root_account_uuid, user_id, course_id, window_ms)
-            if course_id not in cell.memo:
-                cell.memo[course_id] = hash(_encoded(snapshot(before, *course)))
+            note = notes.get(course_id, newest)
             value = _encoded(snapshot(after, *course))
-            if hash(value) == cell.memo[course_id]:
+            if course_id in cell.memo:
+                is_known = hash(value) == cell.memo[course_id]
+            else:
+                # A worker that crashed may have sent what came between these records, and nobody knows.
+                between = records > 1 and note.shown and course_id in notes
+                is_known = not between and value == _encoded(snapshot(before, *course))
+            if is_known:
                 continue
             cell.memo[course_id] = hash(value)
-            event_id, event_time = cell.notes.get(course_id, newest)
             snapshot_key = f"{root_account_uuid}:{user_id}:{course_id}".encode()
             headers = snapshot_headers(
-                event_id=event_id,
+                event_id=note.event_id,
                 root_account_uuid=root_account_uuid,
-                event_time=event_time,
+                event_time=note.event_time,
                 key=snapshot_key,
             )
             self._outlet.send(self._snapshots, snapshot_key, value, headers)
+
+
+class _Note(NamedTuple):
+    """Of a course, what changed since the last flush."""
+
+    event_id: str
+    """The newest record's, in the order of arrival."""
+    event_time: str
+    records: int
+    shown: bool
+    """Whether one of them may have shown in a snapshot."""
+
+
+def _noted(note: _Note | None, record: GradeRecord) -> _Note:
+    """Return the note about a course with one more record."""
+    records, shown = (0, False) if note is None else (note.records, note.shown)
+    is_hidden = (isinstance(record, GradeChange) and record.is_muted) or (
+        isinstance(record, CourseGradeChange) and record.is_deleted
+    )
+    return _Note(record.event_id, record.event_time, records + 1, shown or not is_hidden)
 
 
 def _encoded(shown: StudentScoresSnapshot | None) -> bytes | None:

@@ -13,7 +13,7 @@ from tables.parameters import Rules
 from tables.rulebook import AccountRules, Rulebook
 from tests.agents.fakes import TOPOLOGY, Bench, Message
 from tests.models.test_drops import drop
-from tests.tables.histories import histories, in_order, scored
+from tests.tables.histories import deleted, graded, histories, in_order, scored
 
 EVERY_RULE = Rulebook(
     Rules.model_validate(
@@ -149,3 +149,34 @@ async def test_snapshots_have_the_window_of_the_default_rules() -> None:
     bench.flush()
     (shown,) = bench.outlet.to(TOPOLOGY.snapshots.name)
     assert shown.json["window"]["days"] == 3
+
+
+async def sent_by_successor(*records: GradeRecord) -> list[Message]:
+    """Return the snapshots that a worker sends to whom all of a crashed one's records come at once."""
+    bench = Bench(EVERY_RULE)
+    await bench.score([message(record) for record in records])
+    bench.flush()
+    return bench.outlet.to(TOPOLOGY.snapshots.name)
+
+
+async def test_what_a_crashed_worker_may_have_shown_is_taken_back() -> None:
+    for hides in (deleted(1), scored(500, 80.0, course_id="9")):
+        snapshots = await sent_by_successor(scored(0, 95.0), hides)
+        assert [m.value for m in snapshots if m.key == b"school:2:1"] == [None]
+    snapshots = await sent_by_successor(graded(0, "5", 9.0), graded(1, "5", 9.0, muted=True))
+    assert [m.value for m in snapshots] == [None]
+
+
+async def test_nothing_is_said_of_a_course_that_nobody_can_have_shown() -> None:
+    assert not await sent_by_successor(graded(0, "5", 9.0, muted=True), graded(1, "6", 9.0, muted=True))
+    assert not await sent_by_successor(graded(0, "5", 9.0, muted=True), deleted(1))
+
+
+async def test_a_snapshot_equal_to_the_last_one_sent_is_not_sent_again() -> None:
+    bench = Bench(EVERY_RULE)
+    shown = []
+    for record in (scored(0, 95.0), graded(1, "5", 9.0, muted=True), graded(2, "6", 9.0, muted=True)):
+        await bench.score([message(record)])
+        bench.flush()
+        shown.append(len(bench.outlet.to(TOPOLOGY.snapshots.name)))
+    assert shown == [1, 1, 1]
