@@ -10,18 +10,21 @@ and closing of one RocksDB per partition. Changelogs arrive in chunks too.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import faust
 import rocksdict
+import structlog
 from faust.types import TP
 
 from engine.chunks import Chunk, PassThrough
 from engine.errors import StoredValueError
 from engine.outlet import Outlet
+
+log = structlog.stdlib.get_logger("gradewatch.engine")
 
 V = TypeVar("V")
 
@@ -150,6 +153,8 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
         self._cells_per_partition = max(1, max_cells // partitions)
         self._on_capture = on_capture
         self._caches: dict[int, PartitionCache[V]] = {}
+        #: Changelog records read since the partition's last recovery.
+        self._recovered: Counter[int] = Counter()
 
     # -- for agents ---------------------------------------------------------------------------------------
 
@@ -270,8 +275,17 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
                 else:
                     write.put(record.key, record.value)
             offsets[chunk.tp.partition] = chunk.records[-1].offset
+            self._recovered[chunk.tp.partition] += len(chunk.records)
         for partition, offset in offsets.items():
             self._write(partition, writes, offset)
+
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
+        """Tell which partitions were read from their changelog; most have all of it in the store already."""
+        await super().on_recovery_completed(active_tps, standby_tps)
+        for tp in sorted(active_tps):
+            records = self._recovered.pop(tp.partition, 0) if tp.topic == self.changelog_topic_name else 0
+            if records:
+                log.info("partition.recovered", table=self.name, partition=tp.partition, records=records)
 
 
 class _Writes:
