@@ -72,6 +72,11 @@ def table(runs: Sequence[Run]) -> Iterator[str]:
     yield "| --- " * 8 + "|"
     for run in runs:
         yield run.row()
+    yield ""
+    yield (
+        f"Python {platform.python_version()} on {os.cpu_count()} processors, on which at the end "
+        f"{os.getloadavg()[0]:.1f} processes wanted to run: beyond their number, time and processor time grow."
+    )
 
 
 def main() -> None:

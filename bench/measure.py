@@ -3,7 +3,8 @@
 The clock starts when a tenth of the grades has arrived in the topic that is keyed by student: start, group
 join and warm-up lie before it, and that tenth isn't counted. It stops when the raw topic and the keyed topic
 are committed to their ends. Every contender commits after its output is acknowledged, so that nothing is left
-to do then. (The limit writes nothing: for it commits count from the beginning.)
+to do then. (The limit writes nothing, and has nothing to warm up: for it the clock starts with its first
+commit, which follows its first fetch.)
 """
 
 import asyncio
@@ -79,7 +80,7 @@ async def throughput(
         progress(done)
         if started is None:
             share = await _arrived(cluster, plan, filled) if plan.keyed else done / filled.events
-            if share >= WARM_UP_SHARE:
+            if share >= (WARM_UP_SHARE if plan.keyed else 1 / filled.events):
                 started = time.perf_counter(), share, usage
             if share > MOST_BEFORE_THE_CLOCK:
                 raise ContenderError("most was done before the clock started: there are too few events")
