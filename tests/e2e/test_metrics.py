@@ -1,6 +1,11 @@
 """A worker's metrics against Kafka's own figures."""
 
+import asyncio
 import json
+from collections import Counter
+
+import aiohttp
+import pytest
 
 from agents.topology import TopicSpec
 from models.headers import RAW_TIMESTAMP
@@ -89,6 +94,35 @@ async def test_a_partitions_lag_is_shown_by_the_worker_that_has_it(deployment: D
     await first.until_logged("worker.ready", times=3)
     assert set(await until_lag_is_the_groups(deployment, first)) == every
     assert await first.terminate() == 0
+
+
+async def test_the_page_is_there_whatever_the_group_is_doing(deployment: Deployment) -> None:
+    await deployment.create_topics()
+    first = await deployment.worker("first").until_ready()
+    statuses: Counter[int] = Counter()
+
+    async def ask() -> None:
+        while True:
+            status, _ = await first.get("/metrics")
+            statuses[status] += 1
+            await asyncio.sleep(0.01)
+
+    asking = asyncio.create_task(ask())
+    feeding = asyncio.create_task(
+        deployment.feed(list(by_student(semester(45, 4_000), seed=45)), per_second=500)
+    )
+    for times in (2, 4):
+        second = await deployment.worker("second").until_ready()
+        await first.until_logged("worker.ready", times=times)
+        assert await second.terminate() == 0
+        await first.until_logged("worker.ready", times=times + 1)
+    await feeding
+    await deployment.until_done()
+    # Up to its end, when it no longer answers at all.
+    assert await first.terminate() == 0
+    with pytest.raises(aiohttp.ClientError):
+        await asking
+    assert set(statuses) == {200}
 
 
 async def test_latencies_are_those_between_kafkas_timestamps(deployment: Deployment) -> None:
