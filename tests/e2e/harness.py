@@ -132,7 +132,7 @@ class Worker:
         for name, labels, value in await self.samples():
             if name == "gradewatch_events_total":
                 outcomes[labels["outcome"]] += int(value)
-        return outcomes
+        return +outcomes  # without those that have not come up
 
     async def samples(self) -> list[tuple[str, dict[str, str], float]]:
         """Return every sample of its metrics: name, labels, value."""
