@@ -16,7 +16,7 @@ from agents.topology import Topology
 from engine.chunks import MESSAGES_AT_ONCE, Chunk, Record
 from engine.outlet import Outlet
 from models.grades import Ignored, ReadLimits, Rejected, read
-from models.headers import cut_value, dead_letter_headers, record_headers
+from models.headers import dead_letter_headers, fit, record_headers
 from models.records import GradeRecord, MisnamedGradeOverride, encode_record
 
 Clock: TypeAlias = Callable[[], str]
@@ -86,9 +86,9 @@ class DeadLetters:
 
     def send(self, message: Record, tp: TP, rejected: Rejected) -> None:
         """Queue a message with the reason why it is here."""
-        value, whole_bytes = cut_value(message.value, message.key, message.headers)
+        key, value, own_headers, whole_bytes = fit(message.key, message.value, message.headers)
         headers = dead_letter_headers(
-            message.headers,
+            own_headers,
             rejected,
             version=self._version,
             failed_at=self._now(),
@@ -97,5 +97,5 @@ class DeadLetters:
             offset=message.offset,
             whole_bytes=whole_bytes,
         )
-        self._outlet.send(self._topic, message.key, value, headers)
+        self._outlet.send(self._topic, key, value, headers)
         self._metrics.dead_letters.labels(rejected.reason).inc()

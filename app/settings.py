@@ -55,7 +55,7 @@ def _brokers(value: str) -> str:
 
 
 def _topic_part(value: str) -> str:
-    if value and not TOPIC_NAME.fullmatch(value):
+    if value and (value in {".", ".."} or not TOPIC_NAME.fullmatch(value)):
         raise PydanticCustomError("topic", "not a topic name")
     return value
 

@@ -9,9 +9,12 @@ import signal
 import time
 import traceback
 from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
+from faust.exceptions import ConsistencyError
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from agents.alerts import Alerts
@@ -21,7 +24,7 @@ from agents.router import Router
 from agents.rules import ActiveRules
 from agents.scorer import Scorer
 from app.cli import version
-from app.errors import BrokerError, GradewatchError, TopicsError
+from app.errors import BrokerError, GradewatchError, SettingsError, TopicsError
 from app.logs import logger
 from app.reload import RulesReload
 from app.rules import load_rules
@@ -151,6 +154,7 @@ class Worker:
 
     def _build(self) -> ChunkApp:
         settings = self._settings
+        make_data_dir(settings.data_dir)
         topology = settings.topology()
         outlet = Outlet(
             settings.kafka_client_options(),
@@ -210,6 +214,12 @@ class Worker:
             await app.run(self._stop)
         except EngineError as error:
             raise GradewatchError(f"The worker stops without committing: {error}.") from error
+        except ConsistencyError as error:
+            raise GradewatchError(
+                f"The tables in {self._settings.data_dir / self._settings.app_id} have rows that their "
+                "changelog does not have: it was made anew, or is another cluster's. Remove that folder to "
+                "start from what the changelog has."
+            ) from error
         except KafkaError as error:
             raise BrokerError(f"The worker lost its broker: {type(error).__name__}.") from error
         except Exception as error:
@@ -240,6 +250,18 @@ class Worker:
                     started = time.monotonic()
                     log.info("worker.rebalancing")
             await asyncio.sleep(WATCH_SECONDS)
+
+
+def make_data_dir(path: Path) -> None:
+    """Make the folder of the tables; raises SettingsError where it can't be made or written to."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"GRADEWATCH_DATA_DIR is {str(path)!r}, where no files can be made: {error.strerror}."
+        ) from error
 
 
 def _now() -> str:

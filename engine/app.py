@@ -71,7 +71,8 @@ class ChunkApp(faust.App):
             # Faust lets the environment beat what is said here; none of its variables has this prefix.
             env_prefix="GRADEWATCH_ENGINE_ENVIRONMENT_IS_UNUSED_",
             autodiscover=False,
-            datadir=options.data_dir,
+            # The rows of another deployment would be taken for our own.
+            datadir=options.data_dir / options.app_id,
             store="rocksdb://",
             web_enabled=False,
             topic_allow_declare=False,

@@ -16,6 +16,7 @@ import orjson
 
 from models.canvas import GRADE_EVENT_NAMES
 from models.records import (
+    MAX_STATUS_CHARACTERS,
     RECORD_TYPES,
     GradeChange,
     GradeRecord,
@@ -23,6 +24,7 @@ from models.records import (
     Id,
     MisnamedGradeOverride,
     Score,
+    StatusName,
     Time,
 )
 from models.times import canonical_time, epoch_ms
@@ -182,9 +184,10 @@ def _read_body(
 ) -> GradeRecord | Rejected:
     if type(body) is not dict:
         return Rejected(Reason.INVALID_BODY, "body: not an object", name)
-    kind, record_type = name, RECORD_TYPES[name]
+    record_type: type[GradeRecord] = RECORD_TYPES[name]
     if record_type is GradeChange and _is_override(body):
-        kind, record_type = "grade_override", MisnamedGradeOverride
+        # From here on it is one, for whoever counts it too.
+        name, record_type = "grade_override", MisnamedGradeOverride
     shard = _shard_of(metadata)
     field = "user_id"
     try:
@@ -200,7 +203,7 @@ def _read_body(
             course_id = _optional_id(body.get("course_id"), shard)
         fields: _Object = {
             "event_id": None,
-            "type": kind,
+            "type": name,
             "event_time": event_time,
             "root_account_uuid": root_account_uuid,
             "user_id": user_id,
@@ -295,6 +298,13 @@ def _text(value: object, _shard: int | None) -> str | None:
     raise _WrongError("not a text")
 
 
+def _status_name(value: object, shard: int | None) -> str | None:
+    name = _text(value, shard)
+    if name is not None and len(name) > MAX_STATUS_CHARACTERS:
+        raise _WrongError(f"longer than {MAX_STATUS_CHARACTERS} characters")
+    return name
+
+
 def _flag(_value: object, _shard: int | None) -> bool:
     raise _WrongError("not true or false")
 
@@ -313,6 +323,7 @@ _READERS: Mapping[object, _Reader] = {
     Score: (float, _number),
     Time: (None, _time),
     str: (None, _text),
+    StatusName: (None, _status_name),
     bool: (bool, _flag),
 }
 """By a field's declared type: the type of which every value is good as it is, and the reader of others."""

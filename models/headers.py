@@ -5,7 +5,7 @@ unchanged; ours follow and can be taken off again.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from models.alerts import Alert
 from models.drops import CourseDrop
@@ -141,20 +141,35 @@ def original_headers(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[
     return [*headers[:begin], *(h for h in headers[begin:] if h[0] not in DEAD_LETTER_HEADERS)]
 
 
-def cut_value(
-    value: bytes | None,
+class Fitting(NamedTuple):
+    """As much of a message as a dead letter has room for."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+    whole_bytes: int | None
+    """The length of the whole value, where anything was cut."""
+
+
+def fit(
     key: bytes | None,
-    original: Iterable[tuple[str, bytes | None]],
+    value: bytes | None,
+    headers: Sequence[tuple[str, bytes | None]],
     *,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
-) -> tuple[bytes | None, int | None]:
-    """Return a dead letter's value, cut where the whole message would be too large.
+) -> Fitting:
+    """Return a message, cut where it would be too large with the headers that a dead letter adds.
 
-    The second is the length of the whole value when it was cut, else None. What the key and the message's
-    own headers take is left free, together with `RECORD_OVERHEAD_BYTES`.
+    The value is cut first. Where key and headers alone are too large nothing is left of the value, the
+    message's own headers are left out, and the key is cut if it must be: no message may stop a partition.
+    `RECORD_OVERHEAD_BYTES` stay free.
     """
-    if value is None:
-        return None, None
-    taken = sum(len(name.encode()) + len(content or b"") + 10 for name, content in original)
-    room = max(0, max_message_bytes - RECORD_OVERHEAD_BYTES - len(key or b"") - taken)
-    return (value, None) if len(value) <= room else (value[:room], len(value))
+    room = max_message_bytes - RECORD_OVERHEAD_BYTES
+    taken = sum(len(name.encode()) + len(content or b"") + 10 for name, content in headers)
+    left = room - taken - len(key or b"")
+    if left >= len(value or b""):
+        return Fitting(key, value, headers, None)
+    whole_bytes = len(value or b"")
+    if left >= 0:
+        return Fitting(key, value and value[:left], headers, whole_bytes)
+    return Fitting(key and key[:room], value and b"", (), whole_bytes)

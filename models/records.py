@@ -41,8 +41,14 @@ Time: TypeAlias = Annotated[
 ]
 """A time in UTC with milliseconds, `2026-11-22T10:15:30.123Z`; text order is time order."""
 
+MAX_STATUS_CHARACTERS = 255
+
 Score: TypeAlias = FiniteFloat
 """A score or points: any finite number; above 100 and below 0 are legal."""
+
+
+StatusName: TypeAlias = Annotated[str, StringConstraints(max_length=MAX_STATUS_CHARACTERS)]
+"""The name of a custom status. It is kept, so it is bounded, far above what Canvas lets one type."""
 
 
 class GradeRecordBase(BaseModel):
@@ -256,11 +262,11 @@ class FinalGradeCustomStatus(GradeRecordBase):
     grading_period_id: Id | None = Field(
         default=None, description="The grading period; null for the course as a whole."
     )
-    override_status: str | None = Field(
+    override_status: StatusName | None = Field(
         default=None, description="The status's name; null when it was removed."
     )
     override_status_id: Id | None = Field(default=None, description="The status's id.")
-    old_override_status: str | None = Field(default=None, description="The name before the change.")
+    old_override_status: StatusName | None = Field(default=None, description="The name before the change.")
     old_override_status_id: Id | None = Field(default=None, description="The id before the change.")
     updated_at: Time | None = Field(default=None, description="When the status was applied or removed.")
 

@@ -53,6 +53,8 @@ class Limits(NamedTuple):
     """How far the oldest point may lie behind the newest of its kind."""
     submissions: int = 64
     """Submissions per course."""
+    periods: int = 64
+    """Grading periods per course with an override, and with a status, beside the course's own."""
     age_ms: int = 400 * DAY_MS
     """How far anything may lie behind the student's newest event."""
 
@@ -214,9 +216,9 @@ def place(
     elif isinstance(record, GradeChange):
         course, what = _place_submission(before, record, stamp, limits)
     elif isinstance(record, GradeOverride):
-        course, what = _place_override(before, record, stamp)
+        course, what = _place_override(before, record, stamp, limits)
     else:
-        course, what = _place_status(before, record, stamp)
+        course, what = _place_status(before, record, stamp, limits)
     if course is before:
         return scores, what
     courses = {**scores.courses, course_id: course}
@@ -322,22 +324,35 @@ def _place_submission(course: CourseScores, record: GradeChange, stamp: Stamp, l
     return replace(course, submissions=_with(submissions, submission)), "newest"
 
 
-def _place_override(course: CourseScores, record: GradeOverride, stamp: Stamp) -> Placed:
+def _place_override(course: CourseScores, record: GradeOverride, stamp: Stamp, limits: Limits) -> Placed:
     period = record.grading_period_id or OWN_PERIOD
-    kept = course.overrides.get(period)
-    if kept is not None and stamp <= kept.stamp:
-        return course, "duplicate" if stamp == kept.stamp else "late"
-    overrides = {**course.overrides, period: Override(*stamp, record.override_score)}
-    return replace(course, overrides=overrides), "newest"
+    overrides, what = _with_period(course.overrides, period, Override(*stamp, record.override_score), limits)
+    return (replace(course, overrides=overrides), what) if what == "newest" else (course, what)
 
 
-def _place_status(course: CourseScores, record: FinalGradeCustomStatus, stamp: Stamp) -> Placed:
+def _place_status(
+    course: CourseScores, record: FinalGradeCustomStatus, stamp: Stamp, limits: Limits
+) -> Placed:
     period = record.grading_period_id or OWN_PERIOD
-    kept = course.statuses.get(period)
-    if kept is not None and stamp <= kept.stamp:
-        return course, "duplicate" if stamp == kept.stamp else "late"
-    statuses = {**course.statuses, period: CustomStatus(*stamp, record.override_status)}
-    return replace(course, statuses=statuses), "newest"
+    status = CustomStatus(*stamp, record.override_status)
+    statuses, what = _with_period(course.statuses, period, status, limits)
+    return (replace(course, statuses=statuses), what) if what == "newest" else (course, what)
+
+
+def _with_period(
+    by_period: Mapping[str, AnyKept], period: str, item: AnyKept, limits: Limits
+) -> tuple[Mapping[str, AnyKept], Standing]:
+    """Return what is kept by grading period with one more, without the oldest where they are too many."""
+    kept = by_period.get(period)
+    if kept is not None and item.stamp <= kept.stamp:
+        return by_period, "duplicate" if item.stamp == kept.stamp else "late"
+    items = {**by_period, period: item}
+    if len(items) - (OWN_PERIOD in items) > limits.periods:
+        oldest = min(items.keys() - {OWN_PERIOD}, key=lambda each: items[each].stamp)
+        if oldest == period:
+            return by_period, "late"
+        del items[oldest]
+    return items, "newest"
 
 
 _stamp_of = attrgetter("stamp")

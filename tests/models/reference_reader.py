@@ -51,9 +51,9 @@ OWN: dict[str, list[tuple[str, str]]] = {
         ("score_id", "id"),
         ("enrollment_id", "id"),
         ("grading_period_id", "id"),
-        ("override_status", "text"),
+        ("override_status", "status"),
         ("override_status_id", "id"),
-        ("old_override_status", "text"),
+        ("old_override_status", "status"),
         ("old_override_status_id", "id"),
         ("updated_at", "time"),
     ],
@@ -190,6 +190,8 @@ def read_own(kind: str, value: object, shard: int | None) -> Any:
         return read_number(value)
     if kind == "flag" and isinstance(value, bool):
         return value
+    if kind == "status" and isinstance(value, str) and len(value) <= 255:
+        return value or None
     if kind == "text" and isinstance(value, str):
         return None if value == "" else value
     raise WrongError

@@ -9,8 +9,8 @@ from models.headers import (
     RECORD_OVERHEAD_BYTES,
     alert_headers,
     course_drop_headers,
-    cut_value,
     dead_letter_headers,
+    fit,
     original_headers,
     record_headers,
     snapshot_headers,
@@ -142,20 +142,28 @@ def test_a_value_is_cut_only_when_its_message_would_be_too_large(
 ) -> None:
     own = sum(len(name.encode()) + len(content or b"") for name, content in original)
     limit = RECORD_OVERHEAD_BYTES + 500
-    value, whole_bytes = cut_value(b"v" * 1000, b"k" * 9, original, max_message_bytes=limit)
+    key, value, headers, whole_bytes = fit(b"k" * 9, b"v" * 1000, original, max_message_bytes=limit)
     assert value is not None
-    assert whole_bytes == 1000
+    assert (key, headers, whole_bytes) == (b"k" * 9, original, 1000)
     assert 400 <= len(value) + own <= 500 - 9
-    assert cut_value(value, b"k" * 9, original, max_message_bytes=limit) == (value, None)
+    assert fit(b"k" * 9, value, original, max_message_bytes=limit) == (b"k" * 9, value, original, None)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"v" * 1_048_577])
 def test_a_value_with_room_is_kept_as_it_is(value: bytes | None) -> None:
-    assert cut_value(value, None, []) == (value, None)
+    assert fit(None, value, []) == (None, value, [], None)
 
 
-def test_nothing_is_left_of_a_value_whose_key_takes_all_room() -> None:
-    assert cut_value(b"value", b"k" * MAX_MESSAGE_BYTES, []) == (b"", 5)
+@pytest.mark.parametrize(("value", "left"), [(b"value", b""), (None, None)])
+def test_a_key_that_takes_all_room_is_cut_itself(value: bytes | None, left: bytes | None) -> None:
+    key, cut, headers, whole_bytes = fit(b"k" * MAX_MESSAGE_BYTES, value, [("x", b"1")])
+    assert key == b"k" * (MAX_MESSAGE_BYTES - RECORD_OVERHEAD_BYTES)
+    assert (cut, headers, whole_bytes) == (left, (), len(value or b""))
+
+
+def test_headers_that_take_all_room_are_left_out() -> None:
+    huge = [("x", b"h" * MAX_MESSAGE_BYTES)]
+    assert fit(b"key", b"value", huge) == (b"key", b"", (), 5)
 
 
 def test_what_is_added_to_a_dead_letter_fits_the_room_left_for_it() -> None:

@@ -60,8 +60,8 @@ limits = st.sampled_from(
     [
         LIMITS,
         # Limits that a short history goes beyond: counts, then times.
-        Limits(points=3, points_ms=6 * DAY_MS, submissions=2, age_ms=9 * DAY_MS),
-        Limits(points=9, points_ms=2 * DAY_MS, submissions=3, age_ms=5 * DAY_MS),
+        Limits(points=3, points_ms=6 * DAY_MS, submissions=2, periods=1, age_ms=9 * DAY_MS),
+        Limits(points=9, points_ms=2 * DAY_MS, submissions=3, periods=1, age_ms=5 * DAY_MS),
     ]
 )
 

@@ -1,6 +1,7 @@
 """The scores of a student, straight from the whole set of records: slow, and simple enough to be believed."""
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from models.records import (
     CourseGradeChange,
@@ -87,15 +88,29 @@ def _course(records: list[GradeRecord], limits: Limits) -> CourseScores:
         ),
         overrides={
             record.grading_period_id or "": Override(*_stamp(record), record.override_score)
-            for record in sorted(records, key=order)
-            if isinstance(record, GradeOverride)
+            for record in _of_periods(GradeOverride, records, limits)
         },
         statuses={
             record.grading_period_id or "": CustomStatus(*_stamp(record), record.override_status)
-            for record in sorted(records, key=order)
-            if isinstance(record, FinalGradeCustomStatus)
+            for record in _of_periods(FinalGradeCustomStatus, records, limits)
         },
     )
+
+
+PeriodRecord = TypeVar("PeriodRecord", GradeOverride, FinalGradeCustomStatus)
+
+
+def _of_periods(
+    kind: type[PeriodRecord], records: Iterable[GradeRecord], limits: Limits
+) -> list[PeriodRecord]:
+    """Return the newest of the course's own, and of each of the newest grading periods."""
+    newest: dict[str, PeriodRecord] = {
+        record.grading_period_id or "": record
+        for record in sorted(records, key=order)
+        if isinstance(record, kind)
+    }
+    own = [newest.pop("")] if "" in newest else []
+    return own + sorted(newest.values(), key=order)[-limits.periods :]
 
 
 def _window(rows: list[CourseGradeChange], limits: Limits) -> list[CourseGradeChange]:
