@@ -197,7 +197,7 @@ async def test_faust_takes_our_settings_whatever_the_environment_says(
     conf = ChunkApp(options, Outlet({}, {}), FakeObserver()).conf
     assert conf.broker_commit_interval == 0.5
     assert conf.version == 1
-    assert conf.datadir == tmp_path
+    assert conf.datadir == tmp_path / "app"
     assert cast(Any, conf).processing_guarantee.value == "at_least_once"
     assert conf.web_enabled is False
     assert conf.stream_wait_empty is True
