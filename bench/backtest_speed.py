@@ -75,7 +75,7 @@ def table(runs: Sequence[Run]) -> Iterator[str]:
     yield ""
     yield (
         f"Python {platform.python_version()} on {os.cpu_count()} processors, on which at the end "
-        f"{os.getloadavg()[0]:.1f} processes wanted to run: beyond their number, time and processor time grow."
+        f"{os.getloadavg()[0]:.1f} processes wanted to run; the more, the slower each."
     )
 
 
