@@ -58,14 +58,14 @@ def is_graded(submission: Submission) -> bool:
     return submission.complete and not submission.muted and submission.score is not None
 
 
-def recent_percents(submissions: Sequence[Submission], count: int) -> list[float]:
-    """Return the percents of the newest `count` graded submissions that are worth points, newest first."""
-    percents: list[float] = []
+def recent_percents(submissions: Sequence[Submission], count: int) -> dict[str, float]:
+    """Return the percents, by submission, of the newest `count` graded ones worth points, newest first."""
+    percents: dict[str, float] = {}
     for submission in reversed(submissions):
         if is_graded(submission):
             known = percent(submission.score, submission.points_possible)
             if known is not None:
-                percents.append(known)
+                percents[submission.submission_id] = known
                 if len(percents) == count:
                     break
     return percents

@@ -277,7 +277,7 @@ def low_assignment_average(case: Case[GradeChange], held: Held, p: LowAssignment
     """Hold while the newest graded submissions are poor on average."""
     percents = recent_percents(case.after.submissions, p.last)
     before = recent_percents(case.before.submissions, p.last)
-    average = mean(percents)
+    average = mean(list(percents.values()))
     if percents == before or len(percents) < p.min_count or average is None:
         return held, ()
     above = difference(average, p.below)
@@ -287,9 +287,9 @@ def low_assignment_average(case: Case[GradeChange], held: Held, p: LowAssignment
     message = f"The newest {len(percents)} graded submissions average {as_text(average)} percent"
     if now:
         message += f", below {as_text(p.below)}."
-        return now, (Finding("opened", "warning", average, mean(before), p.below, message),)
+        return now, (Finding("opened", "warning", average, mean(list(before.values())), p.below, message),)
     message += f", no longer below {as_text(p.below)}."
-    return now, (Finding("resolved", "info", average, mean(before), p.below, message),)
+    return now, (Finding("resolved", "info", average, mean(list(before.values())), p.below, message),)
 
 
 def override_divergence(

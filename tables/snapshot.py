@@ -103,7 +103,7 @@ def _window(points: tuple[Point, ...], window_ms: int) -> ScoreWindow:
 
 
 def _assignments(course: CourseScores) -> AssignmentScores:
-    percents = recent_percents(course.submissions, _RECENT_SUBMISSIONS)
+    percents = list(recent_percents(course.submissions, _RECENT_SUBMISSIONS).values())
     return AssignmentScores(
         graded=sum(map(is_graded, course.submissions)),
         mean_percent=mean(percents),
