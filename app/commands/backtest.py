@@ -190,10 +190,14 @@ def _rule_sets(rules: Path | None, compare: Path | None) -> list[RuleSet]:
 
 
 def _collect_garbage_less() -> None:
-    """Look for cycles rarely: a replay makes hardly any, and Python looks every 700 objects by default."""
+    """Look for cycles rarely, and hardly ever among all that is kept.
+
+    A replay makes hardly any, Python looks every 700 objects by default, and to look through the states of
+    all students costs a tenth of the time.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(50_000, 20, 1_000)
 
 
 def _from_files(backtest: Backtest, settings: Settings, files: Sequence[str], *, merged: bool) -> None:
