@@ -321,11 +321,7 @@ class ChunkConsumer(driver.Consumer):
     async def _flush(self) -> bool:
         # First which chunks are done, then the state that they led to. States may be newer than the offsets,
         # never older: an event that is read again finds itself in the state.
-        offsets = {
-            tp: offset
-            for tp, offset in self._done.items()
-            if offset is not None and offset != self._committed.get(tp)
-        }
+        offsets = self._uncommitted()
         tables = self.app.write_behind_tables
         outlet = self.app.outlet
         if not offsets and not outlet.pending and not any(table.dirty for table in tables):
@@ -352,6 +348,13 @@ class ChunkConsumer(driver.Consumer):
         steps.done("commit")
         self.app.observer.flushed_keys(sum(len(captured) for _, captured in changes))
         return True
+
+    def _uncommitted(self) -> dict[TP, int]:
+        return {
+            tp: offset
+            for tp, offset in self._done.items()
+            if offset is not None and offset != self._committed.get(tp)
+        }
 
     async def _commit_done(self, offsets: dict[TP, int]) -> None:
         try:
@@ -411,6 +414,9 @@ class ChunkConsumer(driver.Consumer):
             )
             return
         await self.commit()
+        if self.app.should_stop and self._uncommitted() and self._failure is None:
+            # Membership unconfirmed, or the group has moved on: an exit that says all is well would lie.
+            self.fail(EngineError("what was done last could not be committed before the stop"))
 
     async def commit_and_end_transactions(self) -> None:
         """Commit, waiting for a commit that is under way; Faust would return without."""

@@ -313,6 +313,15 @@ async def test_a_rebalance_in_the_middle_of_a_stop_loses_no_commit(engine: Engin
     assert "closed" not in engine.journal[: engine.journal.index("commit")]
 
 
+async def test_a_stop_that_could_not_commit_is_no_good_end(engine: Engine) -> None:
+    consumer = await with_work(engine)
+    engine.app._stopped.set()
+    consumer.thread.membership_confirmed_at = membership_clock() - 11.0  # a session is 10 seconds
+    await consumer.wait_empty()
+    assert "could not be committed" in str(engine.app._failure_reason)
+    assert "commit" not in engine.journal
+
+
 async def test_partitions_given_in_the_middle_of_a_stop_are_not_taken(engine: Engine) -> None:
     consumer = await with_work(engine)
     engine.app._stopped.set()
