@@ -209,7 +209,7 @@ class Worker:
     async def _work(self) -> None:
         self._waiting_for = "start"
         app = self._app = self._build()
-        watch = asyncio.create_task(self._watch_readiness())
+        watch = asyncio.create_task(self._watch_readiness(app))
         try:
             await app.run(self._stop)
         except EngineError as error:
@@ -233,22 +233,23 @@ class Worker:
             watch.cancel()
             self._metrics.ready.set(0)
 
-    async def _watch_readiness(self) -> None:
+    async def _watch_readiness(self, app: ChunkApp) -> None:
         ready = False
+        rebalances = 0
         started = time.monotonic()
         while True:
-            if (not self.missing()) is not ready:
-                ready = not ready
-                self._metrics.ready.set(ready)
-                if ready and self._app is not None:
-                    log.info(
-                        "worker.ready",
-                        partitions=len(self._app.assignment()),
-                        seconds=round(time.monotonic() - started, 2),
-                    )
-                else:
-                    started = time.monotonic()
-                    log.info("worker.rebalancing")
+            # A rebalance may be over between two looks.
+            if ready and (self.missing() or app.rebalances != rebalances):
+                ready = False
+                started = time.monotonic()
+                self._metrics.ready.set(0)
+                log.info("worker.rebalancing")
+            rebalances = app.rebalances
+            if not ready and not self.missing():
+                ready = True
+                self._metrics.ready.set(1)
+                seconds = round(time.monotonic() - started, 2)
+                log.info("worker.ready", partitions=len(app.assignment()), seconds=seconds)
             await asyncio.sleep(WATCH_SECONDS)
 
 

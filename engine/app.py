@@ -202,6 +202,11 @@ class ChunkApp(faust.App):
         return self._assignment is not None and not self.rebalancing
 
     @property
+    def rebalances(self) -> int:
+        """How often the group has begun to share out anew while this worker was in it."""
+        return int(self.rebalancing_count)
+
+    @property
     def recovered(self) -> bool:
         """Whether the tables are as their changelogs are."""
         return bool(self.tables.actives_ready) and not self.in_recovery
