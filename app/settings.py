@@ -225,8 +225,8 @@ class Settings(BaseSettings):
     )
     data_dir: Path = _setting(
         Path("gradewatch-data"),
-        "Folder of the local copy of the tables. Kept over a restart it saves the recovery; "
-        "every worker needs its own.",
+        "Folder of the local copy of the tables, which lies in one named after GRADEWATCH_APP_ID in it. Kept "
+        "over a restart it saves the recovery; every worker needs its own.",
         right="the path of a folder",
         group=_WORK,
     )
