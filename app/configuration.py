@@ -166,5 +166,9 @@ def _sentences(
                 yield mistake["msg"]
             continue  # unknown keys have had their sentence
         where = f"{name} in {config_file} ({info.env})" if sources[name] == "file" else info.env
+        if mistake["type"] == "secret_file":
+            # Without what was given: someone may have set the secret itself there.
+            yield f"{where} must be {info.right}: {mistake['msg']}."
+            continue
         value = "" if info.secret else f" is {values[name]!r}, but"
         yield f"{where}{value} must be {info.right}."

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import KafkaConnectionError
 
 from app.errors import SettingsError
+from app.secret_files import SecretFileError, read_secret
 from app.settings import PREFIX
 
 if TYPE_CHECKING:
@@ -28,14 +31,19 @@ def security_options(settings: Settings) -> dict[str, Any]:
         options["ssl_context"] = _tls_context(
             settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file
         )
-    if settings.sasl_mechanism is None or settings.sasl_password is None:
+    if settings.sasl_mechanism is None:
         return options
     options["sasl_mechanism"] = settings.sasl_mechanism
-    if settings.sasl_mechanism == "OAUTHBEARER":
-        options["sasl_oauth_token_provider"] = FixedToken(settings.sasl_password)
+    password = settings.secret("sasl_password")
+    if settings.sasl_token_file is not None:
+        options["sasl_oauth_token_provider"] = TokenFromFile(settings.sasl_token_file.path)
+    elif password is None:
+        raise TypeError("settings with SASL have a secret")
+    elif settings.sasl_mechanism == "OAUTHBEARER":
+        options["sasl_oauth_token_provider"] = FixedToken(password)
     else:
         options["sasl_plain_username"] = settings.sasl_username
-        options["sasl_plain_password"] = settings.sasl_password.get_secret_value()
+        options["sasl_plain_password"] = password.get_secret_value()
     return options
 
 
@@ -48,6 +56,20 @@ class FixedToken(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is no
     async def token(self) -> str:
         """Return the token."""
         return self._token.get_secret_value()
+
+
+class TokenFromFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is not typed
+    """Reads the bearer token again for each new connection: tokens expire, and are renewed in the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def token(self) -> str:
+        """Return what the file holds now; raises KafkaConnectionError, which is tried again, if nothing."""
+        try:
+            return (await asyncio.to_thread(read_secret, self._path)).get_secret_value()
+        except SecretFileError as error:
+            raise KafkaConnectionError(f"{PREFIX}SASL_TOKEN_FILE gives no token: {error}") from None
 
 
 def _tls_context(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:

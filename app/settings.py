@@ -10,13 +10,14 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agents.topology import Topology
+from app.secret_files import SecretFile, SecretFileError, read_secret
 
 PREFIX: Final = "GRADEWATCH_"
 
@@ -66,6 +67,15 @@ def _file(value: Path) -> Path:
     return value
 
 
+def _secret_file(value: object) -> object:
+    if not isinstance(value, str | Path):
+        return value
+    try:
+        return SecretFile(Path(value), read_secret(Path(value)))
+    except SecretFileError as error:
+        raise PydanticCustomError("secret_file", "{why}", {"why": str(error)}) from None
+
+
 def _secret(value: SecretStr) -> SecretStr:
     if not value.get_secret_value():
         raise PydanticCustomError("secret", "empty")
@@ -75,8 +85,13 @@ def _secret(value: SecretStr) -> SecretStr:
 TopicPart = Annotated[str, AfterValidator(_topic_part)]
 ReadableFile = Annotated[Path, AfterValidator(_file)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
+FileWithSecret = Annotated[SecretFile, BeforeValidator(_secret_file)]
 Whole = Annotated[int, BeforeValidator(_no_bool)]
 Seconds = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
+
+
+SecretName = Literal["sasl_password", "web_token", "web_staff_token"]
+"""Secrets that may lie in files: `GRADEWATCH_…_FILE` names one, and excludes the setting itself."""
 
 
 def _setting(default: Any, description: str, *, right: str, group: str, unit: str = "", **limits: Any) -> Any:
@@ -88,6 +103,8 @@ def _setting(default: Any, description: str, *, right: str, group: str, unit: st
         **limits,
     )
 
+
+_READABLE_TEXT: Final = "the path of a readable file that is not empty, in UTF-8"
 
 _KAFKA, _TOPICS, _WORK, _WEB, _LOGS = "Kafka", "Topics and group", "Processing", "HTTP", "Logs"
 
@@ -137,6 +154,20 @@ class Settings(BaseSettings):
         None,
         "Password for PLAIN and SCRAM, or the bearer token for OAUTHBEARER.",
         right="a text that is not empty",
+        group=_KAFKA,
+    )
+    sasl_password_file: FileWithSecret | None = _setting(
+        None,
+        "File with that password, instead of GRADEWATCH_SASL_PASSWORD; as in all files with secrets, a "
+        "newline at its end doesn't count.",
+        right=_READABLE_TEXT,
+        group=_KAFKA,
+    )
+    sasl_token_file: FileWithSecret | None = _setting(
+        None,
+        "File with the bearer token for OAUTHBEARER. It's read again for each connection, so that whoever "
+        "renews the token only has to replace the file.",
+        right=_READABLE_TEXT,
         group=_KAFKA,
     )
     tls_ca_file: ReadableFile | None = _setting(
@@ -308,10 +339,22 @@ class Settings(BaseSettings):
         right="a text that is not empty",
         group=_WEB,
     )
+    web_token_file: FileWithSecret | None = _setting(
+        None,
+        "File with the token, instead of GRADEWATCH_WEB_TOKEN.",
+        right=_READABLE_TEXT,
+        group=_WEB,
+    )
     web_staff_token: Secret | None = _setting(
         None,
         "Bearer token for pages that also show unposted and muted values.",
         right="a text that is not empty",
+        group=_WEB,
+    )
+    web_staff_token_file: FileWithSecret | None = _setting(
+        None,
+        "File with the token, instead of GRADEWATCH_WEB_STAFF_TOKEN.",
+        right=_READABLE_TEXT,
         group=_WEB,
     )
 
@@ -353,6 +396,12 @@ class Settings(BaseSettings):
         """The brokers, one by one."""
         return self.brokers.split(",")
 
+    def secret(self, name: SecretName) -> SecretStr | None:
+        """Return a secret, wherever it was given: as it is or in a file."""
+        as_it_is: SecretStr | None = getattr(self, name)
+        in_file: SecretFile | None = getattr(self, f"{name}_file")
+        return in_file.content if in_file is not None else as_it_is
+
     def topology(self) -> Topology:
         """Return the topics and changelogs of this deployment."""
         return Topology.build(self.topic_prefix, self.app_id, self.partitions, self.raw_topic)
@@ -390,7 +439,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     mechanism = settings.sasl_mechanism
     sasl = protocol.startswith("SASL_")
     tls = protocol.endswith("SSL")
-    for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
+    for name in get_args(SecretName):
+        if getattr(settings, name) is not None and getattr(settings, f"{name}_file") is not None:
+            yield f"{env_name(name)} and {env_name(name)}_FILE are both set; set one of them."
+    for name in ("sasl_mechanism", "sasl_username", "sasl_password", "sasl_password_file", "sasl_token_file"):
         if getattr(settings, name) is not None and not sasl:
             yield (
                 f"{env_name(name)} is set, but {PREFIX}SECURITY_PROTOCOL is {protocol}, which uses no SASL; "
@@ -410,22 +462,43 @@ def _contradictions(settings: Settings) -> Iterator[str]:
                 f"{PREFIX}SECURITY_PROTOCOL is {protocol}, so {PREFIX}SASL_MECHANISM must be "
                 "set: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER."
             )
-        if settings.sasl_password is None:
-            yield f"{PREFIX}SECURITY_PROTOCOL is {protocol}, so {PREFIX}SASL_PASSWORD must be set."
+        yield from _sasl_secret_problems(settings)
         if settings.sasl_username is None and mechanism not in {None, "OAUTHBEARER"}:
             yield f"{PREFIX}SASL_MECHANISM is {mechanism}, so {PREFIX}SASL_USERNAME must be set."
     if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
         yield f"{PREFIX}TLS_CERT_FILE and {PREFIX}TLS_KEY_FILE must be set together."
-    if not is_loopback(settings.web_host) and settings.web_token is None:
+    if not is_loopback(settings.web_host) and settings.secret("web_token") is None:
         yield (
             f"{PREFIX}WEB_HOST is {settings.web_host!r}, which others can reach, "
             f"so {PREFIX}WEB_TOKEN must be set."
         )
-    if settings.web_token is not None and settings.web_token == settings.web_staff_token:
+    web_token = settings.secret("web_token")
+    if web_token is not None and web_token == settings.secret("web_staff_token"):
         yield f"{PREFIX}WEB_TOKEN and {PREFIX}WEB_STAFF_TOKEN must differ."
     names = [spec.name for spec in settings.topology().all]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield (
             f"Two topics would be called {name!r}; change {PREFIX}RAW_TOPIC, {PREFIX}TOPIC_PREFIX "
             f"or {PREFIX}APP_ID."
+        )
+
+
+def _sasl_secret_problems(settings: Settings) -> Iterator[str]:
+    """Yield a sentence where SASL has no secret, or more than one."""
+    password = settings.secret("sasl_password")
+    if settings.sasl_mechanism != "OAUTHBEARER":
+        if password is None:
+            yield (
+                f"{PREFIX}SECURITY_PROTOCOL is {settings.security_protocol}, so {PREFIX}SASL_PASSWORD must "
+                f"be set. {PREFIX}SASL_PASSWORD_FILE will do as well."
+            )
+        if settings.sasl_token_file is not None:
+            yield (
+                f"{PREFIX}SASL_TOKEN_FILE is set, but {PREFIX}SASL_MECHANISM is not OAUTHBEARER, "
+                "which alone uses a token."
+            )
+    elif (password is None) == (settings.sasl_token_file is None):
+        yield (
+            f"{PREFIX}SASL_MECHANISM is OAUTHBEARER, so either {PREFIX}SASL_TOKEN_FILE or "
+            f"{PREFIX}SASL_PASSWORD must be set, and not both."
         )

@@ -6,9 +6,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from app.configuration import Loaded, describe, load
 from app.errors import SettingsError
+from app.secret_files import SecretFileError, read_secret
 from app.settings import Settings
 
 SASL = {
@@ -320,3 +322,88 @@ def test_every_setting_is_described() -> None:
         assert info.right, info.name
         assert not info.name.endswith("_seconds") or info.unit == "seconds"
         assert not info.name.endswith("_bytes") or info.unit == "bytes"
+
+
+def secret_file(folder: Path, content: bytes) -> str:
+    path = folder / "secret"
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_a_password_may_lie_in_a_file(given: Given, tmp_path: Path, end: bytes) -> None:
+    path = secret_file(tmp_path, b"hunter2" + end)
+    loaded = given.environment(**SASL | {"SASL_PASSWORD": "", "SASL_PASSWORD_FILE": path}).load()
+    assert loaded.settings.kafka_client_options()["sasl_plain_password"] == SASL["SASL_PASSWORD"]
+    assert "hunter2" not in repr(loaded)
+    assert "hunter2" not in loaded.settings.model_dump_json()
+
+
+def test_a_token_for_the_pages_may_lie_in_a_file_named_in_the_file_of_settings(
+    given: Given, tmp_path: Path
+) -> None:
+    given.file(f'web_host = "0.0.0.0"\nweb_token_file = "{secret_file(tmp_path, b"t0k3n")}"')
+    token = given.load().settings.secret("web_token")
+    assert token is not None
+    assert token.get_secret_value() == "t0k3n"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "it's empty"),
+        (b"\n", "it's empty"),
+        (b"\xff\xfe", "it's no text in UTF-8"),
+        (b"x" * 70_000, "it's larger than 65536 bytes"),
+        (None, "there is no such file"),
+    ],
+)
+@pytest.mark.parametrize("name", ["SASL_PASSWORD", "SASL_TOKEN", "WEB_TOKEN", "WEB_STAFF_TOKEN"])
+def test_a_file_without_a_secret_is_explained(
+    given: Given, tmp_path: Path, name: str, content: bytes | None, why: str
+) -> None:
+    path = str(tmp_path / "hunter2") if content is None else secret_file(tmp_path, content)
+    (problem,) = given.environment(**{f"{name}_FILE": path}).problems()
+    assert problem.startswith(f"GRADEWATCH_{name}_FILE must be the path of a readable file")
+    assert problem.endswith(f"{why}.")
+    assert path not in problem, "someone may have set the secret itself there"
+
+
+def test_a_file_that_may_not_be_read_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = Path(secret_file(tmp_path, b"hunter2"))
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(SecretFileError, match=r"^it can't be read \(Permission denied\)$"):
+        read_secret(path)
+
+
+@pytest.mark.parametrize("name", ["SASL_PASSWORD", "WEB_TOKEN", "WEB_STAFF_TOKEN"])
+def test_a_secret_is_given_once(given: Given, tmp_path: Path, name: str) -> None:
+    path = secret_file(tmp_path, b"another")
+    given.environment(**SASL | {name: "hunter2", f"{name}_FILE": path})
+    assert given.problems() == [
+        f"GRADEWATCH_{name} and GRADEWATCH_{name}_FILE are both set; set one of them."
+    ]
+
+
+async def test_a_token_file_is_read_again_for_each_connection(given: Given, tmp_path: Path) -> None:
+    path = secret_file(tmp_path, b"first\n")
+    oauth = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "OAUTHBEARER"}
+    options = given.environment(**oauth, SASL_TOKEN_FILE=path).load().settings.kafka_client_options()
+    provider = options["sasl_oauth_token_provider"]
+    assert await provider.token() == "first"
+    secret_file(tmp_path, b"second\n")
+    assert await provider.token() == "second"
+    secret_file(tmp_path, b"")
+    with pytest.raises(KafkaConnectionError, match="SASL_TOKEN_FILE gives no token: it's empty"):
+        await provider.token()
+
+
+def test_a_token_file_is_for_oauthbearer_alone_and_excludes_the_token(given: Given, tmp_path: Path) -> None:
+    path = secret_file(tmp_path, b"t0k3n")
+    (problem,) = given.environment(**SASL, SASL_TOKEN_FILE=path).problems()
+    assert "GRADEWATCH_SASL_TOKEN_FILE is set, but GRADEWATCH_SASL_MECHANISM is not OAUTHBEARER" in problem
+    (problem,) = given.environment(SASL_MECHANISM="OAUTHBEARER").problems()
+    assert "either GRADEWATCH_SASL_TOKEN_FILE or GRADEWATCH_SASL_PASSWORD must be set" in problem
