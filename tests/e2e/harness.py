@@ -53,11 +53,16 @@ async def until(what: str, holds: Callable[[], bool], seconds: float = PATIENCE_
 
 
 class Worker:
-    """One `gradewatch worker` process and what it logs."""
+    """One `gradewatch worker` process, or what stands for it, and what it logs."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        command: Sequence[str | Path] = (GRADEWATCH, "worker"),
+    ) -> None:
         self.log_path = log
-        self._process = start_child([GRADEWATCH, "worker"], log=log, cwd=log.parent, env=environment)
+        self._process = start_child(command, log=log, cwd=log.parent, env=environment)
 
     @property
     def pid(self) -> int:
@@ -202,10 +207,12 @@ class Deployment:
             if spec.name not in names:
                 await create_topic(self.bootstrap, spec.name, spec.partitions, spec.config())
 
-    def worker(self, name: str = "worker", **settings: str) -> Worker:
+    def worker(
+        self, name: str = "worker", command: Sequence[str | Path] = (GRADEWATCH, "worker"), **settings: str
+    ) -> Worker:
         """Start a worker whose state folder goes by `name`; settings without their prefix."""
         log = self.folder / f"{len(self.workers)}-{name}.log"
-        worker = Worker(self.environment(name, **settings), log)
+        worker = Worker(self.environment(name, **settings), log, command)
         self.workers.append(worker)
         return worker
 

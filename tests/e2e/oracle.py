@@ -7,7 +7,8 @@ there twice: then sets are compared, and repeats are counted and returned.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import reduce
 from typing import Any
@@ -32,6 +33,9 @@ from tables.snapshot import snapshot
 from tables.state import StudentState, decode_state
 from tests.e2e.harness import PARTITIONS, Deployment
 
+PARTS = ("records", "dead letters", "alerts", "tables", "snapshots")
+"""What is compared, each by itself."""
+
 _ADDED_TO_DEAD_LETTERS = 10
 """Headers that say why: four of Gradewatch's own and six of Kafka Streams'."""
 
@@ -44,6 +48,9 @@ class Repeats:
     dead_letters: int = 0
     alerts: int = 0
     course_drops: int = 0
+
+    def __add__(self, other: "Repeats") -> "Repeats":
+        return Repeats(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
     def __bool__(self) -> bool:
         return bool(self.records or self.dead_letters or self.alerts or self.course_drops)
@@ -113,6 +120,27 @@ class Expected:
         return students
 
 
+@dataclass
+class Examination:
+    """What came of holding everything against the oracle."""
+
+    repeats: Repeats = field(default_factory=Repeats)
+    #: What was compared (PARTS), in that order.
+    compared: list[str] = field(default_factory=list)
+    #: By part, the first difference in words.
+    differences: dict[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Note a difference that shows in the block as one of this part."""
+        if name not in self.compared:
+            self.compared.append(name)
+        try:
+            yield
+        except AssertionError as error:
+            self.differences.setdefault(name, str(error) or "differs")
+
+
 def verify(
     topics: Topics,
     *,
@@ -120,7 +148,22 @@ def verify(
     students_in_order: bool = False,
     book: Rulebook = DEFAULT_RULEBOOK,
 ) -> Repeats:
-    """Hold everything against the oracle, with these rules, and return what is there repeatedly.
+    """Fail on any difference from what must come out (`examine`); return what is there repeatedly."""
+    examination = examine(
+        topics, repeats_allowed=repeats_allowed, students_in_order=students_in_order, book=book
+    )
+    assert not examination.differences, "\n".join(examination.differences.values())
+    return examination.repeats
+
+
+def examine(
+    topics: Topics,
+    *,
+    repeats_allowed: bool = False,
+    students_in_order: bool = False,
+    book: Rulebook = DEFAULT_RULEBOOK,
+) -> Examination:
+    """Hold everything against the oracle, with these rules.
 
     With `students_in_order` each student's events lie on one raw partition in the order in which they
     happened; only then do alerts and holds not depend on the order of arrival, and only then are they
@@ -128,10 +171,12 @@ def verify(
     """
     expected = Expected.of(topics.raw)
     assert len(expected.records) + len(expected.rejected) + expected.ignored.total() == len(topics.raw)
-    repeats = Repeats(
-        records=_verify_records(expected, topics.records, repeats_allowed),
-        dead_letters=_verify_dead_letters(expected, topics.dead_letters, repeats_allowed),
-    )
+    found = Examination()
+    repeats = found.repeats
+    with found.part("records"):
+        repeats.records = _verify_records(expected, topics.records, repeats_allowed)
+    with found.part("dead letters"):
+        repeats.dead_letters = _verify_dead_letters(expected, topics.dead_letters, repeats_allowed)
     if students_in_order:
         judged = [_judge(records, book) for records in expected.by_student().values()]
         holds = {key: held for key, (held, _) in zip(expected.by_student(), judged, strict=True)}
@@ -145,21 +190,28 @@ def verify(
             holds[key], of_student = _judge(records, book)
             drafts.extend(of_student)
     if students_in_order or not repeats_allowed:
-        repeats.course_drops = _verify_course_drops(drafts, topics, repeats_allowed)
-        of_courses = _verify_drops_table(topics, book)
-        alerts = [*topics.alerts, *topics.staff_alerts]
-        repeats.alerts = _verify_alerts([*drafts, *of_courses], alerts, repeats_allowed, book)
-        _verify_audiences(topics)
+        of_courses: list[AlertDraft] = []
+        with found.part("alerts"):
+            repeats.course_drops = _verify_course_drops(drafts, topics, repeats_allowed)
+        with found.part("tables"):
+            of_courses = _verify_drops_table(topics, book)
+        with found.part("alerts"):
+            alerts = [*topics.alerts, *topics.staff_alerts]
+            repeats.alerts = _verify_alerts([*drafts, *of_courses], alerts, repeats_allowed, book)
+            _verify_audiences(topics)
     if not repeats_allowed:
-        _verify_order_of_alerts(topics)
+        with found.part("alerts"):
+            _verify_order_of_alerts(topics)
     states = {
-        key: StudentState(reduce(fold, records, EMPTY), holds[key])
+        key: StudentState(reduce(fold, records, EMPTY), holds.get(key, NO_HOLDS))
         for key, records in expected.by_student().items()
     }
     with_holds = students_in_order or not repeats_allowed
-    _verify_table(states, topics.changelog, with_holds)
-    _verify_snapshots(states, expected, topics.snapshots, with_holds, book.default.score_drop.window)
-    return repeats
+    with found.part("tables"):
+        _verify_table(states, topics.changelog, with_holds)
+    with found.part("snapshots"):
+        _verify_snapshots(states, expected, topics.snapshots, with_holds, book.default.score_drop.window)
+    return found
 
 
 def same_state(ones: Sequence[ConsumerRecord], others: Sequence[ConsumerRecord]) -> bool:
@@ -308,7 +360,7 @@ def _verify_drops_table(topics: Topics, book: Rulebook) -> list[AlertDraft]:
         alerts += [alert] if alert is not None else []
     table = {key: decode_course_drops(value) for key, value in newest(topics.drops_changelog).items()}
     assert {m.partition for m in topics.drops_changelog if m.partition != partition_of(m.key)} == set()
-    assert table == courses
+    assert table == courses, "the table of courses is not what the drops lead to"
     return alerts
 
 

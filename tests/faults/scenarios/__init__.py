@@ -1,0 +1,10 @@
+"""All scenarios, by number. A new one is a file here and its name in this list."""
+
+from typing import Final
+
+from tests.faults.outcome import Scenario
+from tests.faults.scenarios import kills
+
+SCENARIOS: Final[tuple[Scenario, ...]] = tuple(
+    sorted([*kills.SCENARIOS], key=lambda scenario: scenario.number)
+)
