@@ -7,6 +7,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -40,6 +41,22 @@ class Sentence(click.ClickException):
     def show(self, file: Any = None) -> None:
         """Print the problems, one a line."""
         click.echo("Error: " + "\n       ".join(self.message.splitlines()), file=file, err=True)
+
+
+class Moment(click.ParamType):
+    """A day or a time; in UTC unless it says otherwise."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read an ISO 8601 text."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a day such as 2025-12-20 nor a time.", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def config_file_option() -> click.Option:

@@ -23,11 +23,12 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "backtest": "Tell which alerts rules would have sent about recorded events.",
         "alerts": "Follow the alerts.",
         "scores": "Look at what is known about a student.",
+        "dead-letters": "Look at messages that could not be read, and replay them.",
         "rules": "Check a rules file, or show which rules apply where.",
         "config": "Show or check the settings.",
     }
 )
-"""Every command and its line of help; `app.commands.<name>` has it as `command`."""
+"""Every command and its line of help; `app.commands.<name>`, a dash as an underscore, has it as `command`."""
 
 
 class LazyGroup(click.Group):
@@ -41,7 +42,7 @@ class LazyGroup(click.Group):
         """Import a command and let it take `--config` as well."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"app.commands.{cmd_name}").command
+        command: click.Command = import_module(f"app.commands.{cmd_name.replace('-', '_')}").command
         _take_config(command)
         return command
 

@@ -41,6 +41,9 @@ DEAD_LETTER_HEADERS: Final = (
 REJECTED_EXCEPTION: Final = b"gradewatch.Rejected"
 """Stands where Kafka Streams names the class of an exception; tools group dead letters by it."""
 
+_DIGITS_OF_A_LONG: Final = 19
+"""Of Kafka's greatest offset; what has as many digits or more is none."""
+
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """The largest message that the topic of dead letters takes."""
 RECORD_OVERHEAD_BYTES: Final = 4096
@@ -139,6 +142,45 @@ def original_headers(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[
     """
     begin = max((index for index, (name, _) in enumerate(headers) if name == REASON), default=len(headers))
     return [*headers[:begin], *(h for h in headers[begin:] if h[0] not in DEAD_LETTER_HEADERS)]
+
+
+class Failure(NamedTuple):
+    """Why a message is a dead letter, and where it came from, as its headers tell."""
+
+    reason: str
+    detail: str
+    version: str
+    """Of the Gradewatch that could not read it."""
+    failed_at: str
+    topic: str
+    """Where the message lay; empty where the headers don't say."""
+    partition: int | None
+    offset: int | None
+    whole_bytes: int | None
+    """The length of the whole value, where anything was cut."""
+
+
+def failure_of(headers: Sequence[tuple[str, bytes | None]]) -> Failure | None:
+    """Return what a dead letter's headers say; None when the message has no reason, so is no dead letter."""
+    begin = max((index for index, (name, _) in enumerate(headers) if name == REASON), default=None)
+    if begin is None:
+        return None
+    ours = {name: (content or b"").decode(errors="replace") for name, content in headers[begin:]}
+
+    def number(name: str) -> int | None:
+        text = ours.get(name, "")
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS_OF_A_LONG else None
+
+    return Failure(
+        reason=ours[REASON],
+        detail=ours.get(DETAIL, ""),
+        version=ours.get(VERSION, ""),
+        failed_at=ours.get(FAILED_AT, ""),
+        topic=ours.get(TOPIC, ""),
+        partition=number(PARTITION),
+        offset=number(OFFSET),
+        whole_bytes=number(TRUNCATED),
+    )
 
 
 class Fitting(NamedTuple):

@@ -18,8 +18,7 @@ from app.backtest.lines import STDIN, size_bytes
 from app.backtest.report import WEEK_COLUMNS
 from app.backtest.rulesets import RuleSet
 from app.backtest.truth import read_labels
-from app.cli import broker_timeout_seconds, console, load_settings, print_json, run
-from app.commands.generate import Moment
+from app.cli import Moment, broker_timeout_seconds, console, load_settings, print_json, run
 from app.rules import load_rules
 from models.grades import ReadLimits
 from tables.parameters import PARAMETERS

@@ -11,29 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli import broker_timeout_seconds, load_settings, run
+from app.cli import Moment, broker_timeout_seconds, load_settings, run
 from app.semester.options import DEFAULT_UNTIL, Options
 
 if TYPE_CHECKING:
     from app.semester.semester import Semester
     from app.semester.sinks import PartitionBy
     from app.semester.tally import Tally
-
-
-class Moment(click.ParamType):
-    """A day or a time; in UTC unless it says otherwise."""
-
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read an ISO 8601 text."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a day such as 2025-12-20 nor a time.", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 SHARE = click.FloatRange(0.0, 0.5)

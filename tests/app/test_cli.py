@@ -42,7 +42,7 @@ def test_help_imports_no_command_and_none_of_the_heavy_libraries() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("name", ["topics", "config", "alerts", "scores"])
+@pytest.mark.parametrize("name", ["topics", "config", "alerts", "scores", "dead-letters"])
 def test_every_command_and_subcommand_has_help_and_takes_a_config_file(name: str) -> None:
     result = gradewatch(name, "--help")
     assert (result.exit_code, "--config FILE" in result.stdout) == (0, True)

@@ -7,9 +7,11 @@ from models.headers import (
     DEAD_LETTER_HEADERS,
     MAX_MESSAGE_BYTES,
     RECORD_OVERHEAD_BYTES,
+    Failure,
     alert_headers,
     course_drop_headers,
     dead_letter_headers,
+    failure_of,
     fit,
     original_headers,
     record_headers,
@@ -179,3 +181,33 @@ def test_what_is_added_to_a_dead_letter_fits_the_room_left_for_it() -> None:
         whole_bytes=2**31 - 1,
     )
     assert sum(len(name) + len(content or b"") + 10 for name, content in added) < RECORD_OVERHEAD_BYTES // 2
+
+
+@given(headers, st.none() | st.integers(0, 10**12))
+def test_a_dead_letter_tells_why_and_where_whatever_its_own_headers_are(
+    original: list[tuple[str, bytes | None]], whole_bytes: int | None
+) -> None:
+    sent = dead_letter_headers(
+        original,
+        Rejected(Reason.INVALID_BODY, "body.user_id"),
+        version="1.2.3",
+        failed_at="2026-11-22T10:15:30.123Z",
+        topic="raw-events",
+        partition=3,
+        offset=17,
+        whole_bytes=whole_bytes,
+    )
+    assert failure_of(sent) == Failure(
+        *("invalid_body", "body.user_id", "1.2.3", "2026-11-22T10:15:30.123Z", "raw-events"),
+        *(3, 17, whole_bytes),
+    )
+
+
+def test_a_message_without_a_reason_is_no_dead_letter() -> None:
+    assert failure_of([("x", b"1"), ("gradewatch.detail", b"y")]) is None
+
+
+@pytest.mark.parametrize("offset", [b"", None, b"-1", b"x", "²".encode(), b"9" * 19])
+def test_what_a_stranger_wrote_in_our_headers_is_not_known(offset: bytes | None) -> None:
+    told = failure_of([("gradewatch.reason", b"\xff"), ("__streams.errors.offset", offset)])
+    assert told == Failure("\ufffd", "", "", "", "", None, None, None)
