@@ -96,15 +96,24 @@ class GradeRecordBase(BaseModel):
         would cost more than all the rest of reading.
         """
         fields["event_id"] = event_id(cls, fields)
+        return cls._of(fields)
+
+    @classmethod
+    def _of(cls, fields: dict[str, Any]) -> Self:
+        """Return the record that has these very fields, as pydantic would leave it."""
         record = cls.__new__(cls)
-        _set(record, "__dict__", fields)
-        _set(record, "__pydantic_fields_set__", _field_names[cls].copy())
-        _set(record, "__pydantic_extra__", None)
-        _set(record, "__pydantic_private__", None)
+        _set_dict(record, fields)
+        _set_fields_set(record, _field_names[cls])
+        _set_extra(record, None)
+        _set_private(record, None)
         return record
 
 
-_set = object.__setattr__  # the models are frozen
+# The models are frozen, so what pydantic keeps of them is set past their __setattr__.
+_set_dict, _set_fields_set, _set_extra, _set_private = (
+    BaseModel.__dict__[slot].__set__
+    for slot in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
 
 
 class CourseGradeChange(GradeRecordBase):
@@ -287,6 +296,7 @@ _identity_of: Mapping[type[GradeRecordBase], Callable[[Mapping[str, Any]], objec
     for record_type in (*RECORD_TYPES.values(), MisnamedGradeOverride)
 }
 _field_names = {record_type: set(record_type.model_fields) for record_type in _identity_of}
+"""Shared by all records of a type: pydantic changes a copy of it, if any."""
 
 
 def event_id(record_type: type[GradeRecordBase], fields: Mapping[str, Any]) -> str:

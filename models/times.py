@@ -4,9 +4,17 @@ The canonical form, ``2026-11-22T10:15:30.123Z``, has a fixed width, so that tex
 """
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
-_EPOCH = datetime(1970, 1, 1)  # naive on purpose: everything here is UTC already
+CANONICAL_CHARACTERS: Final = len("2026-11-22T10:15:30.123Z")
+
+_EPOCH = datetime(1970, 1, 1)  # naive, because it is written in UTC anyway
+_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_AS_CANVAS_WRITES = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{3})?Z"
+).fullmatch
 _RFC3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"[Tt ]"
@@ -23,13 +31,15 @@ def canonical_time(text: str) -> str | None:
     day or second that does not exist (leap seconds included, which no clock of Canvas shows), and what
     lies outside the years 1 to 9999 once it is UTC.
     """
+    if _AS_CANVAS_WRITES(text):  # nearly all of them
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:  # no such day
+            return None
+        return text if len(text) == CANONICAL_CHARACTERS else f"{text[:19]}.000Z"
     match = _RFC3339(text)
     if match is None:
         return None
-    if text[10] == "T" and text[-1] == "Z" and len(text) in (20, 24):  # as Canvas writes nearly all of them
-        if not _is_day(text[:10]):
-            return None
-        return text if len(text) == 24 else f"{text[:19]}.000Z"
     day, clock, fraction, sign, hours, minutes = match.groups()
     milliseconds = f"{fraction:0<3.3}" if fraction else "000"
     if not _is_day(day):
@@ -56,8 +66,7 @@ def _is_day(day: str) -> bool:
 
 def epoch_ms(canonical: str) -> int:
     """Return a canonical time as milliseconds since 1970; ValueError when it is no time."""
-    since = datetime.fromisoformat(canonical[:-1]) - _EPOCH
-    return since.days * 86_400_000 + since.seconds * 1_000 + since.microseconds // 1_000
+    return (datetime.fromisoformat(canonical) - _EPOCH_UTC) // _MILLISECOND
 
 
 def time_from_epoch_ms(milliseconds: int) -> str:

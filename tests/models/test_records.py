@@ -1,5 +1,7 @@
+import copy
 import hashlib
 import json
+import pickle
 from typing import Any
 
 import orjson
@@ -160,6 +162,9 @@ def test_a_record_built_from_checked_values_is_like_any_other() -> None:
     assert checked.model_dump_json() == example().model_dump_json()
     assert checked.model_copy(update={"score": 9.0}).score == 9.0
     assert checked.model_fields_set == set(GradeChange.model_fields)
+    for copied in (copy.copy(checked), copy.deepcopy(checked), pickle.loads(pickle.dumps(checked))):  # noqa: S301
+        assert copied == checked
+        assert encode_record(copied) == encode_record(checked)
 
 
 def _in_order(fields: dict[str, Any]) -> dict[str, Any]:
