@@ -26,6 +26,7 @@ from agents.scorer import Scorer
 from app.cli import version
 from app.errors import BrokerError, GradewatchError, SettingsError, TopicsError
 from app.logs import logger
+from app.lost import explain_lost
 from app.reload import RulesReload
 from app.rules import load_rules
 from app.security import faust_credentials
@@ -34,6 +35,7 @@ from app.topics import check_topics, explain
 from app.web import WebServer, create_web
 from engine.app import ChunkApp, EngineOptions
 from engine.errors import EngineError
+from engine.lost import OffsetsLostError
 from engine.outlet import Outlet
 from models.grades import ReadLimits
 from models.times import time_from_epoch_ms
@@ -73,9 +75,10 @@ class MetricsObserver:
 class Worker:
     """One worker process, and what its pages show of it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, reset_offsets: bool = False) -> None:
         """Read the rules; raises SettingsError with every mistake in them."""
         self._settings = settings
+        self._reset_offsets = reset_offsets
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry, version())
         ProcessCollector(registry=self._registry)
@@ -172,6 +175,7 @@ class Worker:
                 catch_up_skew_ms=int(settings.catch_up_skew_seconds * 1000),
                 session_timeout_seconds=settings.session_timeout_seconds,
                 broker_timeout_seconds=settings.broker_timeout_seconds,
+                reset_offsets=self._reset_offsets,
             ),
             outlet,
             MetricsObserver(self._metrics),
@@ -212,6 +216,8 @@ class Worker:
         watch = asyncio.create_task(self._watch_readiness(app))
         try:
             await app.run(self._stop)
+        except OffsetsLostError as error:
+            raise GradewatchError(explain_lost(error, app.tables.changelog_topics)) from error
         except EngineError as error:
             raise GradewatchError(f"The worker stops without committing: {error}.") from error
         except ConsistencyError as error:
@@ -273,12 +279,13 @@ def _frames(error: BaseException) -> list[str]:
     return [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
 
 
-async def run_worker(settings: Settings) -> None:
+async def run_worker(settings: Settings, *, reset_offsets: bool = False) -> None:
     """Run a worker until SIGTERM or SIGINT; SIGHUP has it read its rules again.
 
-    Raises GradewatchError when it can't start or can't go on.
+    With `reset_offsets` it goes on where what is to be read next is gone from its topic. Raises
+    GradewatchError when it can't start or can't go on.
     """
-    worker = Worker(settings)
+    worker = Worker(settings, reset_offsets=reset_offsets)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)

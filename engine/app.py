@@ -47,6 +47,8 @@ class EngineOptions:
     fetch_partition_bytes: int = 1024 * 1024
     fetch_max_bytes: int = 16 * 1024 * 1024
     standby_replicas: int = 0
+    #: Whether to go on from the first message there is where the one to be read next is gone.
+    reset_offsets: bool = False
 
 
 class ChunkApp(faust.App):
@@ -85,7 +87,8 @@ class ChunkApp(faust.App):
             broker_request_timeout=max(30.0, options.session_timeout_seconds + 1),
             consumer_group_instance_id=options.instance_id,
             consumer_max_fetch_size=options.fetch_partition_bytes,
-            consumer_auto_offset_reset="earliest",
+            # Whoever seeks says where to; an offset that is gone is an error.
+            consumer_auto_offset_reset="none",
             table_standby_replicas=options.standby_replicas,
             stream_buffer_maxsize=WAITING_CHUNKS,
             stream_wait_empty=True,
@@ -208,8 +211,8 @@ class ChunkApp(faust.App):
 
     @property
     def recovered(self) -> bool:
-        """Whether the tables are as their changelogs are."""
-        return bool(self.tables.actives_ready) and not self.in_recovery
+        """Whether the tables are as their changelogs are, and nothing has failed."""
+        return bool(self.tables.actives_ready) and not self.in_recovery and self._failure_reason is None
 
     def oldest_chunk_seconds(self) -> float:
         """Return for how long an agent has been at work on one chunk; 0 when none is."""

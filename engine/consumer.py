@@ -11,12 +11,14 @@ committed. What fails at any step fails the worker; nothing is committed then.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 import aiokafka
 import structlog
 import uvloop
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -25,6 +27,7 @@ from faust.types.tuples import ConsumerMessage
 from engine.chunks import Chunk, Observer, Record, Span
 from engine.errors import EngineError
 from engine.in_step import InStep
+from engine.lost import OffsetsLostError, find_gaps
 from engine.unpacking import unpack_whole
 
 if TYPE_CHECKING:
@@ -73,7 +76,14 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         deadline = time.monotonic() + (timeout or 0.0)
         while self.consumer.flow_active:
             unpack_whole(fetcher._records)
-            fetched = await super()._fetch_records(consumer, active_partitions, 0, max_records)
+            try:
+                fetched = await super()._fetch_records(consumer, active_partitions, 0, max_records)
+            except NoOffsetForPartitionError:
+                fetched = {}  # a partition that nobody has sought to yet
+            except OffsetOutOfRangeError as error:
+                (wanted,) = error.args
+                await self._without_gaps(consumer, wanted)
+                fetched = {}
             left = deadline - time.monotonic()
             if fetched or left <= 0:
                 return fetched
@@ -132,21 +142,56 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     async def _seek_streams(self, tps: Sequence[TP]) -> dict[TP, int | None]:
         consumer = self._ensure_consumer()
         partitions = [aiokafka.TopicPartition(tp.topic, tp.partition) for tp in tps]
-        committed = await asyncio.gather(*map(consumer.committed, partitions))
-        for partition, offset in zip(partitions, committed, strict=True):
-            if offset is not None:
-                consumer.seek(partition, offset)
-        fresh = [p for p, offset in zip(partitions, committed, strict=True) if offset is None]
+        offsets = await asyncio.gather(*map(consumer.committed, partitions))
+        committed = dict(zip(partitions, offsets, strict=True))
+        known = {partition: offset for partition, offset in committed.items() if offset is not None}
+        known = await self._without_gaps(consumer, known)
+        reset = {partition: offset for partition, offset in known.items() if offset != committed[partition]}
+        if reset:
+            # Now: where nothing more comes, nothing else would ever be committed. Where the group has moved
+            # on, the next one to have the partition does it.
+            with suppress(CommitFailedError):
+                await self._commit_offsets(reset)
+        fresh = [partition for partition in partitions if partition not in known]
         if fresh:
             # All in one call: each waits for the fetch under way to end.
             await consumer.seek_to_beginning(*fresh)
-        return dict(zip(tps, committed, strict=True))
+        return {tp: known.get(partition) for tp, partition in zip(tps, partitions, strict=True)}
+
+    async def _without_gaps(
+        self, consumer: aiokafka.AIOKafkaConsumer, wanted: Mapping[aiokafka.TopicPartition, int]
+    ) -> dict[aiokafka.TopicPartition, int]:
+        """Seek to the offsets that are wanted next and return them; where one is gone, to the first there is.
+
+        Raises OffsetsLostError where that was not asked for, and where a changelog is concerned: what is
+        missing of that can't be made good by reading on.
+        """
+        gaps = await find_gaps(consumer, wanted)
+        goes_on = self.app.options.reset_offsets and not any(self._is_changelog(gap.topic) for gap in gaps)
+        if gaps:
+            log.error(
+                "offsets.lost",
+                gaps=[asdict(gap) for gap in gaps],
+                lost=sum(gap.lost or 0 for gap in gaps),
+                goes_on=goes_on,
+            )
+        if gaps and not goes_on:
+            raise OffsetsLostError(gaps)
+        positions = dict(wanted)
+        for gap in gaps:
+            positions[aiokafka.TopicPartition(gap.topic, gap.partition)] = gap.first
+        for partition, offset in positions.items():
+            consumer.seek(partition, offset)
+        return positions
+
+    def _is_changelog(self, topic: str) -> bool:
+        return topic in self.app.tables.changelog_topics
 
     async def commit_offsets(self, offsets: Mapping[TP, int]) -> None:
         """Commit; raises CommitFailedError when the group has moved on without us."""
         await self.call_thread(self._commit_offsets, offsets)
 
-    async def _commit_offsets(self, offsets: Mapping[TP, int]) -> None:
+    async def _commit_offsets(self, offsets: Mapping[Any, int]) -> None:
         await self._ensure_consumer().commit(
             {
                 aiokafka.TopicPartition(tp.topic, tp.partition): OffsetAndMetadata(offset, "")
@@ -201,6 +246,9 @@ class ChunkConsumer(driver.Consumer):
         self._no_fetch_under_way.clear()
         try:
             fetched = await self._thread.getmany(tps, min(timeout, FETCH_WAIT_SECONDS))
+        except OffsetsLostError as reason:
+            self.fail(reason)
+            return
         finally:
             self._no_fetch_under_way.set()
         # All at once: a seek may come between two of them.
@@ -458,7 +506,11 @@ class ChunkConsumer(driver.Consumer):
         async with self._flushing:
             self._forget()
         streams = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
-        committed = await self._thread.seek_streams(streams)
+        try:
+            committed = await self._thread.seek_streams(streams)
+        except OffsetsLostError as reason:
+            self.fail(reason)
+            return
         for offsets in (self._done, self._delivered, self._committed):
             offsets.update(committed)
         self._positioned = True
