@@ -10,14 +10,18 @@ from typing import Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
 from app.errors import BrokerError, TopicsError
 from app.logs import held_back, logger
+from app.refusals import AUTHORIZATION_ERRORS, TOKEN_REFUSED, not_allowed, refusal
 from app.settings import Settings
 
 FIRST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 5.0
+
+NO_ANSWER: Final = "no answer"
+_NO_METADATA: Final = "No broker metadata found"
 
 log = logger()
 
@@ -32,14 +36,18 @@ class Client(Protocol):
 async def start_client(client: Client, brokers: str, timeout_seconds: float) -> None:
     """Start a client, trying again with growing pauses for up to `timeout_seconds`.
 
-    Each failure is logged as `broker.unreachable` with the reason. Raises BrokerError when time is up.
+    Each failure is logged as `broker.unreachable` with the reason. Raises BrokerError when time is up, or at
+    once when the broker refuses for good: a wrong password stays wrong.
     """
     deadline = time.monotonic() + timeout_seconds
     pause_seconds = FIRST_PAUSE_SECONDS
+    reason = NO_ANSWER
     while True:
-        reason = await _try_to_start(client, max(0.1, deadline - time.monotonic()))
-        if reason is None:
+        failure = await _try_to_start(client, brokers, max(0.1, deadline - time.monotonic()))
+        if failure is None:
             return
+        if failure != NO_ANSWER:  # what was said before tells more
+            reason = failure
         left_seconds = deadline - time.monotonic()
         if left_seconds <= 0:
             raise BrokerError(
@@ -51,17 +59,26 @@ async def start_client(client: Client, brokers: str, timeout_seconds: float) -> 
         pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
 
 
-async def _try_to_start(client: Client, timeout_seconds: float) -> str | None:
-    """Start a client; return why it could not be started, else None."""
-    with held_back("aiokafka") as messages:  # aiokafka's exception does not say why, its log does
+async def _try_to_start(client: Client, brokers: str, timeout_seconds: float) -> str | None:
+    """Start a client; return why it could not be started. Raises BrokerError when it never will."""
+    # aiokafka's exception does not say why, its log does.
+    with held_back("aiokafka", "aiokafka.cluster") as said:
         try:
             async with asyncio.timeout(timeout_seconds):
                 await client.start()
+            failure = None
         except TimeoutError:  # an OSError, but without words
-            return messages[-1] if messages else "no answer"
+            failure = NO_ANSWER
         except (KafkaError, OSError) as error:  # ssl.SSLError is an OSError too
-            return messages[-1] if messages else str(error)
-    return None
+            failure = str(error)
+    errors = [arg for record in said for arg in record.args or () if isinstance(arg, BaseException)]
+    if errors and failure is not None and (sentence := refusal(errors, brokers)) is not None:
+        raise BrokerError(sentence)
+    messages = [record.getMessage() for record in said]
+    if any(message.startswith(_NO_METADATA) for message in messages):
+        # aiokafka doesn't read the answer to a bearer token, and takes the refusal for the next answer.
+        raise BrokerError(TOKEN_REFUSED.format(brokers=brokers))
+    return None if failure is None else next(reversed(messages), failure)
 
 
 @asynccontextmanager
@@ -85,6 +102,16 @@ async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
     return {topic["topic"]: len(topic["partitions"]) for topic in topics if topic["partitions"]}
 
 
+async def check_group(admin: AIOKafkaAdminClient, group: str) -> None:
+    """Raise BrokerError when no ACL lets this user be in the group: a consumer would wait for ever."""
+    try:
+        await admin.list_consumer_group_offsets(group)
+    except GroupAuthorizationFailedError as error:
+        raise BrokerError(not_allowed(error)) from error
+    except (KafkaError, TimeoutError):  # whether it has a coordinator yet is the consumer's to wait for
+        pass
+
+
 async def partitions_of(
     settings: Settings, topics: Sequence[str], timeout_seconds: float
 ) -> list[TopicPartition]:
@@ -98,7 +125,7 @@ async def partitions_of(
                 [
                     *(f"Topic {topic} does not exist." for topic in missing),
                     "`gradewatch topics create` creates what is missing; are GRADEWATCH_TOPIC_PREFIX and "
-                    "GRADEWATCH_APP_ID the worker's?",
+                    "GRADEWATCH_APP_ID the worker's? What no ACL lets this user see counts as missing.",
                 ]
             )
         )
@@ -109,7 +136,10 @@ async def partitions_of(
 async def reader(
     settings: Settings, partitions: Sequence[TopicPartition], timeout_seconds: float
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    """Give a consumer of some partitions, in no group, so that it disturbs no worker and commits nothing."""
+    """Give a consumer of some partitions, in no group, so that it disturbs no worker and commits nothing.
+
+    Raises BrokerError when none can be reached, or when no ACL allows to read what is read in the block.
+    """
     consumer = AIOKafkaConsumer(
         client_id="gradewatch-reader",
         enable_auto_commit=False,
@@ -120,5 +150,7 @@ async def reader(
         await start_client(consumer, settings.brokers, timeout_seconds)
         consumer.assign(partitions)
         yield consumer
+    except AUTHORIZATION_ERRORS as error:
+        raise BrokerError(not_allowed(error)) from error
     finally:
         await consumer.stop()

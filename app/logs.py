@@ -134,21 +134,23 @@ def logger() -> structlog.stdlib.BoundLogger:
 
 
 @contextmanager
-def held_back(name: str) -> Iterator[list[str]]:
-    """Keep what the library logger `name` says inside the block from being printed, and collect it.
+def held_back(*names: str) -> Iterator[list[logging.LogRecord]]:
+    """Keep what these library loggers say inside the block from being printed; collect warnings and errors.
 
     For what a library only tells its log, such as why a connection failed.
     """
-    messages: list[str] = []
+    said: list[logging.LogRecord] = []
 
     def collect(record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:
-            messages.append(record.getMessage())
+            said.append(record)
         return False
 
-    library = logging.getLogger(name)
-    library.addFilter(collect)
+    libraries = [logging.getLogger(name) for name in names]
+    for library in libraries:
+        library.addFilter(collect)
     try:
-        yield messages
+        yield said
     finally:
-        library.removeFilter(collect)
+        for library in libraries:
+            library.removeFilter(collect)

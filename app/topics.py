@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from agents.topology import DAY_MS, TopicSpec, Topology
-from app.broker import admin_client, partition_counts
+from app.broker import admin_client, check_group, partition_counts
 from app.errors import BrokerError, TopicsError
+from app.refusals import ACLS_ADVICE, AUTHORIZATION_ERRORS
 
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient
@@ -81,10 +82,23 @@ def explain(problems: Sequence[Problem]) -> str:
     )
 
 
-def compare(topology: Topology, found: Mapping[str, FoundTopic]) -> Iterator[Problem]:
-    """Yield what is wrong with the topics that were found, in the order of the topology."""
+def compare(
+    topology: Topology, found: Mapping[str, FoundTopic], hidden: Collection[str] = ()
+) -> Iterator[Problem]:
+    """Yield what is wrong with the topics that were found, in the order of the topology.
+
+    Of `hidden` topics the broker does not say whether they exist.
+    """
     for spec in topology.all:
         topic = found.get(spec.name)
+        if topic is None and spec.name in hidden:
+            yield Problem(
+                spec.name,
+                Severity.FAILURE,
+                f"Topic {spec.name} does not exist, or the broker does not allow this user to see it.",
+                f"The user needs Describe and DescribeConfigs at least. {ACLS_ADVICE}",
+            )
+            continue
         if topic is None:
             yield Problem(
                 spec.name,
@@ -155,8 +169,12 @@ def show_retention(retention_ms: int) -> str:
 
 
 async def check_topics(settings: Settings, timeout_seconds: float) -> Report:
-    """Compare the topics with what `settings` need; raises BrokerError when the broker cannot be asked."""
+    """Compare the topics with what `settings` need.
+
+    Raises BrokerError when the broker cannot be asked, or does not allow this user to be in its group.
+    """
     async with admin_client(settings, timeout_seconds) as admin:
+        await check_group(admin, settings.app_id)
         return await _inspect(admin, settings.topology())
 
 
@@ -198,13 +216,18 @@ async def _create(
         answer = await admin.create_topics(topics)
     except KafkaError as error:
         raise BrokerError(f"The broker did not create the topics: {error}.") from error
-    created, refusals = [], []
+    created: list[str] = []
+    refusals: list[str] = []
+    forbidden = False
     for name, code, *message in answer.topic_errors:
         if not code:
             created.append(name)
         elif (error_type := for_code(code)) is not TopicAlreadyExistsError:
             why = (message[0] if message else None) or error_type.__name__
             refusals.append(f"The broker refused to create topic {name}: {why.rstrip('.')}.")
+            forbidden |= error_type in AUTHORIZATION_ERRORS
+    if forbidden:
+        refusals.append(f"The user needs Create on them. {ACLS_ADVICE}")
     if refusals:
         raise BrokerError("\n".join(refusals))
     return tuple(spec.name for spec in specs if spec.name in created)
@@ -228,13 +251,16 @@ async def _inspect_until_visible(admin: AIOKafkaAdminClient, topology: Topology)
 async def _inspect(admin: AIOKafkaAdminClient, topology: Topology) -> Report:
     counts = await partition_counts(admin)
     names = [spec.name for spec in topology.all if spec.name in counts]
-    configs = await _configs(admin, names) if names else {}
+    configs, hidden = await _configs(admin, [spec.name for spec in topology.all])
+    hidden |= configs.keys() - counts.keys()  # DescribeConfigs lets nobody see a topic, Describe does
     found = {name: FoundTopic(counts[name], configs.get(name, {})) for name in names}
-    return Report(topology, found, tuple(compare(topology, found)))
+    return Report(topology, found, tuple(compare(topology, found, hidden)))
 
 
-async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the topics' settings; none for a topic whose settings this client may not see."""
+async def _configs(
+    admin: AIOKafkaAdminClient, names: Sequence[str]
+) -> tuple[dict[str, dict[str, str]], set[str]]:
+    """Return the topics' settings, and the names of those about which this client may not ask."""
     wanted: dict[str, Any] = dict.fromkeys(("cleanup.policy", "retention.ms", "max.message.bytes"))
     try:
         answers = await admin.describe_configs(
@@ -242,9 +268,11 @@ async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str
         )
     except (KafkaError, TimeoutError) as error:
         raise BrokerError(f"The broker did not answer about its topics' settings: {error!r}.") from error
-    return {
+    resources = [resource for answer in answers for resource in answer.resources]
+    configs = {
         name: {entry[0]: entry[1] for entry in entries}
-        for answer in answers
-        for error_code, _, _, name, entries in answer.resources
+        for error_code, _, _, name, entries in resources
         if error_code == 0
     }
+    hidden = {name for code, _, _, name, _ in resources if code == TopicAuthorizationFailedError.errno}
+    return configs, hidden

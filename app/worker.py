@@ -27,6 +27,7 @@ from app.cli import version
 from app.errors import BrokerError, GradewatchError, SettingsError, TopicsError
 from app.logs import logger
 from app.lost import explain_lost
+from app.refusals import ACLS_ADVICE, AUTHORIZATION_ERRORS, not_allowed
 from app.reload import RulesReload
 from app.rules import load_rules
 from app.security import faust_credentials
@@ -219,13 +220,20 @@ class Worker:
         except OffsetsLostError as error:
             raise GradewatchError(explain_lost(error, app.tables.changelog_topics)) from error
         except EngineError as error:
-            raise GradewatchError(f"The worker stops without committing: {error}.") from error
+            why = (
+                f"{error}."
+                if not isinstance(error.__cause__, AUTHORIZATION_ERRORS)
+                else f"{error}. {ACLS_ADVICE}"
+            )
+            raise GradewatchError(f"The worker stops without committing: {why}") from error
         except ConsistencyError as error:
             raise GradewatchError(
                 f"The tables in {self._settings.data_dir / self._settings.app_id} have rows that their "
                 "changelog does not have: it was made anew, or is another cluster's. Remove that folder to "
                 "start from what the changelog has."
             ) from error
+        except AUTHORIZATION_ERRORS as error:
+            raise BrokerError(f"The worker stops without committing. {not_allowed(error)}") from error
         except KafkaError as error:
             raise BrokerError(f"The worker lost its broker: {type(error).__name__}.") from error
         except Exception as error:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 import aiokafka
 import structlog
 import uvloop
-from aiokafka.errors import CommitFailedError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import CommitFailedError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -246,7 +246,7 @@ class ChunkConsumer(driver.Consumer):
         self._no_fetch_under_way.clear()
         try:
             fetched = await self._thread.getmany(tps, min(timeout, FETCH_WAIT_SECONDS))
-        except OffsetsLostError as reason:
+        except (OffsetsLostError, KafkaError) as reason:  # Faust would print its traceback
             self.fail(reason)
             return
         finally:
@@ -508,7 +508,7 @@ class ChunkConsumer(driver.Consumer):
         streams = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
         try:
             committed = await self._thread.seek_streams(streams)
-        except OffsetsLostError as reason:
+        except (OffsetsLostError, KafkaError) as reason:  # Faust would print its traceback
             self.fail(reason)
             return
         for offsets in (self._done, self._delivered, self._committed):
