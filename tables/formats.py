@@ -21,8 +21,11 @@ class Format(Generic[T]):
         self._encode = msgspec.msgpack.Encoder(order="deterministic").encode
         self._decode = msgspec.msgpack.Decoder(kept).decode
 
-    def encode(self, value: T) -> bytes:
-        """Return a value as bytes; equal values give equal bytes."""
+    def encode(self, value: T | tuple[object, ...]) -> bytes:
+        """Return a value as bytes; equal values give equal bytes.
+
+        A tuple stands for a value whose structure has these fields.
+        """
         return self._prefix + self._encode(value)
 
     def decode(self, stored: bytes) -> T:

@@ -196,3 +196,19 @@ def test_a_fold_shares_what_did_not_change() -> None:
     assert after.courses["2"] is before.courses["2"]
     assert before == scores_after(scored(0, 90.0), scored(0, 80.0, course_id="2"))
     assert after.newest_ms == START_MS + DAY_MS
+
+
+def test_scores_are_equal_by_what_is_kept_alone() -> None:
+    in_order = scores_after(scored(0, 90.0), scored(900, 80.0))
+    newest_only = scores_after(scored(900, 80.0))
+    assert in_order.none_before_ms == newest_only.none_before_ms == START_MS + 900 * DAY_MS
+    known_less = StudentScores(in_order.newest_ms, in_order.courses)
+    for same in (newest_only, known_less):
+        assert (in_order == same, in_order != same) == (True, False)
+    for other in (EMPTY, StudentScores(in_order.newest_ms), "scores"):
+        assert (in_order == other, in_order != other) == (False, True)
+
+
+def test_what_is_too_old_is_found_in_scores_that_were_stored() -> None:
+    stored = StudentScores(START_MS, scores_after(scored(0, 90.0, course_id="2")).courses)
+    assert fold(stored, scored(401, 80.0)).courses.keys() == {"1"}

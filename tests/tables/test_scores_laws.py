@@ -111,3 +111,4 @@ def test_state_is_bounded(history: list[GradeRecord], limits: Limits) -> None:
         ]
         assert any(kept)
         assert all(one.at >= scores.newest_ms - limits.age_ms for one in kept if one is not None)
+        assert all(one.at >= scores.none_before_ms for one in kept if one is not None)

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +40,13 @@ def test_equal_states_give_equal_bytes_in_whatever_order_they_came_about() -> No
 def test_a_state_of_a_newer_release_is_refused() -> None:
     with pytest.raises(ValueError, match="has format 2, but this release reads formats up to 1: a newer"):
         decode_state(bytes([VERSION + 1]) + encode_state(some_state())[1:])
+
+
+def test_the_stored_form_is_the_structure_of_the_fields_that_make_states_equal() -> None:
+    state = some_state()
+    plain = [[state.scores.newest_ms, state.scores.courses], state.holds]
+    assert encode_state(state)[1:] == msgspec.msgpack.encode(plain, order="deterministic")
+    assert encode_state(decode_state(encode_state(state))) == encode_state(state)
 
 
 @pytest.mark.parametrize(
