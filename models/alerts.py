@@ -6,7 +6,8 @@ from typing import Annotated, Literal, TypeAlias
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from models.records import EventId, Id, RootAccountUuid, Score, Time, problems_of
+from models.fields import EventId, Id, RootAccountUuid, Score, Time
+from models.records import problems_of
 
 Status: TypeAlias = Literal["opened", "escalated", "resolved"]
 Severity: TypeAlias = Literal["info", "warning", "critical"]

@@ -3,7 +3,8 @@
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.records import EventId, Id, RootAccountUuid, Time, problems_of
+from models.fields import EventId, Id, RootAccountUuid, Time
+from models.records import problems_of
 from models.times import epoch_ms
 
 

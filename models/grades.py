@@ -15,17 +15,13 @@ import msgspec
 import orjson
 
 from models.canvas import GRADE_EVENT_NAMES
+from models.fields import MAX_STATUS_CHARACTERS, Id, Score, StatusName, Time
 from models.records import (
-    MAX_STATUS_CHARACTERS,
     RECORD_TYPES,
     GradeChange,
     GradeRecord,
     GradeRecordBase,
-    Id,
     MisnamedGradeOverride,
-    Score,
-    StatusName,
-    Time,
 )
 from models.times import canonical_time, epoch_ms
 

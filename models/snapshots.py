@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.records import Id, RootAccountUuid, Score, Time, problems_of
+from models.fields import Id, RootAccountUuid, Score, Time
+from models.records import problems_of
 
 _FROZEN = ConfigDict(frozen=True, strict=True, hide_input_in_errors=True)
 

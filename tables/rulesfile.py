@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
-from models.records import Id, RootAccountUuid
+from models.fields import Id, RootAccountUuid
 from tables.parameters import PARAMETERS, Contradiction, Parameters, Rules, right_value
 from tables.rulebook import AccountRules, Rulebook
 
