@@ -35,8 +35,8 @@ class Gap:
         place = f"partition {self.partition} of {self.topic}"
         if self.lost is not None:
             return (
-                f"{self.lost} messages of {place} were removed before they were read: offset {self.wanted} "
-                f"is to be read next, and {self.first} is the first there is"
+                f"{place} begins at offset {self.first} now, but offset {self.wanted} is to be read next; "
+                f"messages removed before they were read: {self.lost}"
             )
         return (
             f"{place} ends at offset {self.end}, before offset {self.wanted}, which is to be read next: the "
