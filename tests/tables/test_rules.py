@@ -14,6 +14,7 @@ import pytest
 
 from models.alerts import Alert
 from models.records import RECORD_TYPES, GradeRecord
+from tables import rules as judging
 from tables.parameters import DEFAULT_RULES, Rules
 from tables.rules import NO_HOLDS, RULES, AlertDraft, Holds, evaluate
 from tables.scores import EMPTY, fold
@@ -160,3 +161,25 @@ def test_a_late_record_that_drops_an_old_course_drops_what_was_held_for_it() -> 
         before, scores = scores, fold(scores, one)
         holds, _ = evaluate(holds, before, scores, one, DEFAULT_RULES)
     assert holds == NO_HOLDS
+
+
+def test_other_rules_speak_of_the_next_grade_that_counts() -> None:
+    stricter = Rules.model_validate({"low_assignment_average": {"below": 95}})
+    scores = EMPTY
+    for day, submission_id in enumerate("567"):
+        scores = fold(scores, graded(day, submission_id, 9.0))
+    hidden, counted = graded(3, "8", 9.0, muted=True), graded(4, "9", 9.0)
+    assert evaluate(NO_HOLDS, scores, fold(scores, hidden), hidden, stricter) == (NO_HOLDS, ())
+    _, (alert,) = evaluate(NO_HOLDS, scores, fold(scores, counted), counted, stricter)
+    assert (alert.rule, alert.status) == ("low_assignment_average", "opened")
+
+
+def test_what_is_known_of_rules_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "_MOST_PLANS", 2)
+    monkeypatch.setattr(judging, "_plans", {})
+    low = scored(0, 55.0)
+    for below in range(40, 70, 5):
+        rules = Rules.model_validate({"threshold_crossed": {"thresholds": [below]}})
+        _, alerts = evaluate(NO_HOLDS, EMPTY, fold(EMPTY, low), low, rules)
+        assert bool(alerts) == (below > 55)
+        assert len(judging._plans) <= 2

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from models.records import CourseGradeChange, GradeChange, GradeRecord
 from tables.parameters import DEFAULT_RULES, Rules
 from tables.rules import RULES, AlertDraft, evaluate
-from tables.scores import DAY_MS, LIMITS, Limits, fold, standing
+from tables.scores import DAY_MS, LIMITS, Limits, fold, place, standing
 from tables.snapshot import snapshot
 from tables.state import NO_STATE, StudentState, decode_state, encode_state
 from tests.tables.histories import histories, in_order, limits, scored
@@ -33,6 +33,14 @@ def steps_of(history: list[GradeRecord], limits: Limits = LIMITS, rules: Rules =
 def test_only_the_newest_of_its_kind_alerts(history: list[GradeRecord], limits: Limits) -> None:
     for record, before, _, alerts in steps_of(history, limits):
         assert not alerts or standing(before.scores, record, limits) == "newest"
+
+
+@given(histories(), limits)
+def test_a_standing_that_is_given_changes_no_judgement(history: list[GradeRecord], limits: Limits) -> None:
+    for record, before, after, alerts in steps_of(history, limits):
+        scores, what = place(before.scores, record, limits)
+        again = evaluate(before.holds, before.scores, scores, record, EVERY_RULE, standing=what)
+        assert again == (after.holds, alerts)
 
 
 @settings(max_examples=50)
