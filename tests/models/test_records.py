@@ -192,6 +192,15 @@ def test_a_record_of_a_neighbouring_release_is_read() -> None:
     assert decode_record(orjson.dumps(fields | {"late": True})) == example()
 
 
+def test_a_record_is_read_however_its_json_is_written() -> None:
+    fields = json.loads(encode_record(example()))
+    backwards = dict(reversed(fields.items()))
+    for value in (json.dumps(fields), json.dumps(backwards), json.dumps({"type": "grade_override"} | fields)):
+        assert encode_record(decode_record(value.encode())) == encode_record(example())
+    twice = encode_record(example())[:-1] + b',"type":"grade_override","course_id":"3"}'
+    assert isinstance(decode_record(twice), GradeOverride), "of duplicate keys the last counts"
+
+
 SECRET = "S3CRET"  # noqa: S105  stands for what must not show
 JUNK: list[dict[str, Any]] = [
     {"type": SECRET},
