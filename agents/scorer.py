@@ -22,12 +22,11 @@ from models.drops import CourseDrop, encode_course_drop
 from models.grades import Reason, Rejected
 from models.headers import course_drop_headers, snapshot_headers
 from models.records import CourseGradeChange, GradeChange, GradeRecord, decode_record
-from models.snapshots import StudentScoresSnapshot, encode_snapshot
 from tables.courses import drop_of
 from tables.rulebook import Rulebook
 from tables.rules import evaluate
 from tables.scores import place
-from tables.snapshot import snapshot
+from tables.snapshot import encoded_snapshot
 from tables.state import NO_STATE, StudentState, decode_state, encode_state
 
 
@@ -91,7 +90,7 @@ class Scorer:
         before = cell.value or NO_STATE
         scores, standing = place(before.scores, record)
         rules = book.for_course(record.root_account_uuid, record.course_id)
-        holds, drafts = evaluate(before.holds, before.scores, scores, record, rules)
+        holds, drafts = evaluate(before.holds, before.scores, scores, record, rules, standing=standing)
         if scores is not before.scores or holds is not before.holds:
             states.change(key, cell, StudentState(scores, holds))
             course_id = record.course_id or ""
@@ -118,13 +117,13 @@ class Scorer:
         for course_id in notes.keys() | (before.scores.courses.keys() - after.scores.courses.keys()):
             course = (root_account_uuid, user_id, course_id, window_ms)
             note = notes.get(course_id, newest)
-            value = _encoded(snapshot(after, *course))
+            value = encoded_snapshot(after, *course)
             if course_id in cell.memo:
                 is_known = hash(value) == cell.memo[course_id]
             else:
                 # A worker that crashed may have sent what came between these records, and nobody knows.
                 between = records > 1 and note.shown and course_id in notes
-                is_known = not between and value == _encoded(snapshot(before, *course))
+                is_known = not between and value == encoded_snapshot(before, *course)
             if is_known:
                 continue
             cell.memo[course_id] = hash(value)
@@ -156,7 +155,3 @@ def _noted(note: _Note | None, record: GradeRecord) -> _Note:
         isinstance(record, CourseGradeChange) and record.is_deleted
     )
     return _Note(record.event_id, record.event_time, records + 1, shown or not is_hidden)
-
-
-def _encoded(shown: StudentScoresSnapshot | None) -> bytes | None:
-    return None if shown is None else encode_snapshot(shown)

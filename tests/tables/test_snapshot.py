@@ -1,9 +1,11 @@
 """Snapshots: posted values of one course, complete, and exactly as documented."""
 
 import math
+from functools import reduce
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.records import GradeRecord
 from models.snapshots import (
@@ -15,10 +17,20 @@ from models.snapshots import (
     encode_snapshot,
 )
 from tables.cases import Holds
-from tables.scores import DAY_MS, EMPTY, fold
-from tables.snapshot import snapshot
+from tables.scores import DAY_MS, EMPTY, Limits, fold
+from tables.snapshot import encoded_snapshot, snapshot
 from tables.state import StudentState
-from tests.tables.histories import deleted, graded, histories, in_order, marked, overridden, scored, time_at
+from tests.tables.histories import (
+    deleted,
+    graded,
+    histories,
+    in_order,
+    limits,
+    marked,
+    overridden,
+    scored,
+    time_at,
+)
 
 
 def shown(*history: GradeRecord, holds: Holds | None = None, days: int = 7) -> StudentScoresSnapshot | None:
@@ -226,6 +238,37 @@ def test_figures_beyond_a_floats_range_are_unknown() -> None:
     assert shown_of(scored(0, 1.7e308), scored(1, 1.7e308)).window.mean is None
     huge = shown_of(graded(0, "5", 1e308, points_possible=1e-300), graded(1, "6", 5.0)).assignments
     assert huge == AssignmentScores(graded=2, mean_percent=50.0, last_percent=50.0)
+
+
+_HOLDS = Holds(
+    {"1": {"threshold_crossed": ("70",), "score_drop": ("warning",)}, "3": {"score_drop": ("critical",)}}
+)
+
+
+@given(histories(), limits, st.integers(1, 35))
+def test_the_bytes_are_those_of_the_contract(history: list[GradeRecord], limits: Limits, days: int) -> None:
+    scores = EMPTY
+    for record in history:
+        scores = fold(scores, record, limits)
+    for course_id in ("1", "2", "3", "4"):
+        given_to = (StudentState(scores, _HOLDS), "school", "2", course_id, days * DAY_MS)
+        encoded, shown = encoded_snapshot(*given_to), snapshot(*given_to)
+        assert encoded == (None if shown is None else encode_snapshot(shown))
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=20))
+def test_numbers_and_names_are_written_as_the_contract_writes_them(score: float, name: str) -> None:
+    history: list[GradeRecord] = [
+        scored(0, score, final_score=-score),
+        graded(1, "5", score),
+        marked(2, name),
+    ]
+    scores = reduce(fold, history, EMPTY)
+    given_to = (StudentState(scores), "school", "2", "1", 7 * DAY_MS)
+    shown = snapshot(*given_to)
+    assert shown is not None
+    assert encoded_snapshot(*given_to) == encode_snapshot(shown)
+    assert (shown.current_score, shown.final_score, shown.custom_status) == (score, -score, name)
 
 
 @settings(max_examples=50)
