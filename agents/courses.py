@@ -19,6 +19,7 @@ from models.drops import decode_course_drop
 from models.grades import Reason, Rejected
 from tables.courses import (
     NO_DROPS,
+    VERSION,
     CourseDrops,
     count_drop,
     decode_course_drops,
@@ -48,7 +49,7 @@ class Courses:
         self.table = app.write_behind_table(
             DROPS_TABLE,
             partitions=topology.course_drops.partitions,
-            codec=TableCodec(encode_course_drops, decode_course_drops),
+            codec=TableCodec(encode_course_drops, decode_course_drops, VERSION),
             max_cells=MAX_CACHED_COURSES,
             on_capture=_nothing_follows,
         )

@@ -27,7 +27,7 @@ from tables.rulebook import Rulebook
 from tables.rules import evaluate
 from tables.scores import place
 from tables.snapshot import encoded_snapshot
-from tables.state import NO_STATE, StudentState, decode_state, encode_state
+from tables.state import NO_STATE, VERSION, StudentState, decode_state, encode_state
 
 
 class Scorer:
@@ -55,7 +55,7 @@ class Scorer:
         self.table = app.write_behind_table(
             SCORES_TABLE,
             partitions=topology.records.partitions,
-            codec=TableCodec(encode_state, decode_state),
+            codec=TableCodec(encode_state, decode_state, VERSION),
             max_cells=max_cached_students,
             on_capture=self._send_snapshots,
         )

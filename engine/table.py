@@ -48,6 +48,9 @@ class TableCodec(Generic[V]):
 
     encode: Callable[[V], bytes]
     decode: Callable[[bytes], V]
+    #: The greatest first byte that `decode` reads: a recovery ends at a row with a greater one, so that a
+    #: worker that can't read what a newer release has written says so before it takes up any work.
+    newest_format: int = 0xFF
 
 
 class Cell(Generic[V]):
@@ -149,12 +152,14 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
             recovery_buffer_size=2,
         )
         self._codec = codec
+        self._newest_format = bytes([codec.newest_format])
         # `max_cells` is for the worker, however many partitions it has.
         self._cells_per_partition = max(1, max_cells // partitions)
         self._on_capture = on_capture
         self._caches: dict[int, PartitionCache[V]] = {}
         #: Changelog records read since the partition's last recovery.
         self._recovered: Counter[int] = Counter()
+        self._unreadable = False
 
     # -- for agents ---------------------------------------------------------------------------------------
 
@@ -169,8 +174,9 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
 
     def _read(self, partition: int, key: bytes) -> V | None:
         value = self._database(partition).get(key)
-        if value is None:
-            return None
+        return None if value is None else self._decode(partition, value)
+
+    def _decode(self, partition: int, value: bytes) -> V:
         try:
             return self._codec.decode(value)
         except ValueError as error:
@@ -261,7 +267,22 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
     # -- for Faust's recovery -----------------------------------------------------------------------------
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Write recovered chunks to RocksDB, each partition with its offset in one batch."""
+        """Write recovered chunks to RocksDB, each partition with its offset in one batch.
+
+        At a row that a newer release wrote the worker ends, and nothing more is written.
+        """
+        try:
+            self._apply(batch)
+        except StoredValueError as reason:
+            # Not by raising it: Faust would print a traceback.
+            self._unreadable = True
+            app: Any = self.app  # its interface does not know failure
+            app.failed(reason)
+
+    def _apply(self, batch: Iterable[Any]) -> None:
+        if self._unreadable:
+            return  # an offset written now would go past the row
+        newest_format = self._newest_format
         writes = _Writes()
         offsets: dict[int, int] = {}
         for event in batch:
@@ -272,8 +293,10 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
                     continue  # no changelog row of ours: those all have keys
                 if record.value is None:
                     write.delete(record.key)
-                else:
-                    write.put(record.key, record.value)
+                    continue
+                if record.value[:1] > newest_format:
+                    self._decode(chunk.tp.partition, record.value)
+                write.put(record.key, record.value)
             offsets[chunk.tp.partition] = chunk.records[-1].offset
             self._recovered[chunk.tp.partition] += len(chunk.records)
         for partition, offset in offsets.items():

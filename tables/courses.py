@@ -47,7 +47,10 @@ class CourseDrops(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 NO_DROPS = CourseDrops()
 
-_format = Format("course's drops", CourseDrops, version=1)
+VERSION = 1
+"""Of the stored form."""
+
+_format = Format("course's drops", CourseDrops, VERSION)
 encode_course_drops = _format.encode
 decode_course_drops = _format.decode
 

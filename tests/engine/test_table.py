@@ -10,7 +10,7 @@ from faust.types import TP
 
 from engine.chunks import Chunk, Span
 from engine.errors import StoredValueError
-from engine.table import KEYS_AT_ONCE, Cell, PartitionCache, WriteBehindTable
+from engine.table import KEYS_AT_ONCE, Cell, PartitionCache, TableCodec, WriteBehindTable
 from tests.engine.fakes import CHANGELOG, Engine, Message, text_table
 
 
@@ -234,3 +234,23 @@ async def test_a_row_that_cannot_be_read_ends_the_worker_with_a_sentence(engine:
     table._database(0).put(b"key", b"\xff")
     with pytest.raises(StoredValueError, match="table table, partition 0: "):
         table.partition(0).cell(b"key")
+
+
+async def test_recovery_ends_at_a_row_of_a_newer_release_and_writes_nothing_past_it(engine: Engine) -> None:
+    def decode(value: bytes) -> str:
+        raise ValueError("a newer release wrote it")
+
+    table = engine.app.write_behind_table(
+        "table",
+        partitions=2,
+        codec=TableCodec(str.encode, decode, newest_format=ord("1")),
+        max_cells=4,
+        on_capture=lambda _key, _cell: None,
+    )
+    engine.app._create_directories()
+    table.apply_changelog_batch([recovered(0, (0, b"a", b"1"))])
+    table.apply_changelog_batch([recovered(0, (1, b"b", b"1"), (2, b"c", b"2"), (3, b"d", None))])
+    table.apply_changelog_batch([recovered(0, (4, b"e", b"1"))])
+    assert persisted_offset(table, 0) == 0
+    assert stored(table, 0, b"e") is None
+    assert str(engine.app._failure_reason) == "table table, partition 0: a newer release wrote it"
