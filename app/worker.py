@@ -163,6 +163,7 @@ class Worker:
         outlet = Outlet(
             settings.kafka_client_options(),
             {spec.name: spec.partitions for spec in topology.all},
+            overwriting={topology.snapshots.name},
             delivery_timeout_seconds=settings.delivery_timeout_seconds,
         )
         app = ChunkApp(

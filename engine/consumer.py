@@ -25,7 +25,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from engine.chunks import Chunk, Observer, Record, Span
-from engine.errors import EngineError
+from engine.errors import DeliveryError, EngineError
 from engine.in_step import InStep
 from engine.lost import OffsetsLostError, find_gaps
 from engine.unpacking import unpack_whole
@@ -225,6 +225,7 @@ class ChunkConsumer(driver.Consumer):
         self._no_fetch_under_way.set()
         self._flushing = asyncio.Lock()
         self._failure: BaseException | None = None
+        self.app.outlet.may_overwrite = self._membership_is_young
 
     def _new_consumer_thread(self) -> ChunkConsumerThread:
         return ChunkConsumerThread(
@@ -376,6 +377,7 @@ class ChunkConsumer(driver.Consumer):
             return False
         if not self._is_member():
             return False
+        await outlet.renew_fences()
         changes = [(table, await table.capture()) for table in tables]
         steps = _Steps(self.app.observer)
         await outlet.drain()
@@ -429,10 +431,16 @@ class ChunkConsumer(driver.Consumer):
             raise EngineError(
                 f"no broker has confirmed this worker's membership for {age_seconds:.0f} seconds"
             )
-        if age_seconds > self.app.options.session_timeout_seconds:
+        if not self._membership_is_young():
             log.warning("flush.postponed", reason="membership unconfirmed", seconds=round(age_seconds, 1))
             return False
         return True
+
+    def _membership_is_young(self) -> bool:
+        """Tell whether the group can't have given our partitions to another yet."""
+        confirmed_at = self._thread.membership_confirmed_at
+        timeout_seconds = self.app.options.session_timeout_seconds
+        return confirmed_at is not None and membership_clock() - confirmed_at <= timeout_seconds
 
     def lags(self) -> dict[TP, int]:
         """Return how many records of each assigned partition are not committed, as of the newest fetch.
@@ -472,6 +480,9 @@ class ChunkConsumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish, flush, commit, and only then forget; Faust forgets first."""
+        if self._flushing.locked() and not self._membership_is_young():
+            # Suspended in mid-flush, say. Others have our partitions, and what is not sent must not be.
+            self.app.outlet.give_up(DeliveryError("the group has moved on in the middle of a flush"))
         if self.app.should_stop:
             # Faust would only close the client that this has to be committed with.
             await self.wait_empty()

@@ -8,23 +8,27 @@ has acknowledged all of them.
 
 import asyncio
 import itertools
+import time
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import BrokerResponseError, KafkaError, ProducerFenced
 from aiokafka.partitioner import murmur2
 from faust.types import TP
 
 from engine.errors import DeliveryError
+from engine.fence import RENEW_AFTER_SECONDS, Fence, claim
 
 MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
 BATCH_BYTES: Final = 512 * 1024
 #: Room in a batch beside keys, values and headers: the batch's own header and each record's lengths.
 _RECORD_OVERHEAD: Final = 64
 _RETRY_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 0.1
+_TAKEN_OVER: Final = "another worker has taken over a partition of topic {}"
 
 #: As aiokafka takes them: a list, not any sequence; a header without a value is legal in Kafka.
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
@@ -52,7 +56,7 @@ class _Batch:
 class _Lane:
     """One partition's way out: the batch being filled and those that wait for their turn."""
 
-    __slots__ = ("closed", "filling", "last_offset", "pump", "tp")
+    __slots__ = ("closed", "fence", "filling", "last_offset", "pump", "tp")
 
     def __init__(self, tp: TP) -> None:
         self.tp = tp
@@ -60,13 +64,15 @@ class _Lane:
         self.closed: deque[_Batch] = deque()
         self.pump: asyncio.Task[None] | None = None
         self.last_offset: int | None = None
+        self.fence: Fence | None = None
 
 
 class Outlet:
     """Queues records without waiting, delivers them in order per partition, and tells when all arrived.
 
     `partitions` gives each topic's number of partitions (records are placed as Java's default partitioner
-    does unless a partition is named). What is queued and unacknowledged is bounded by `max_pending_bytes`
+    does unless a partition is named). `overwriting` are the topics where a row lies over earlier ones of its
+    key. What is queued and unacknowledged is bounded by `max_pending_bytes`
     as long as senders call `room` between their pieces of work.
     """
 
@@ -75,6 +81,7 @@ class Outlet:
         client_options: Mapping[str, Any],
         partitions: Mapping[str, int],
         *,
+        overwriting: Collection[str] = (),
         linger_seconds: float = 0.005,
         compression: str | None = "zstd",
         delivery_timeout_seconds: float = 120.0,
@@ -82,6 +89,9 @@ class Outlet:
     ) -> None:
         self._client_options = dict(client_options)
         self._partitions = dict(partitions)
+        self._overwriting = frozenset(overwriting)
+        #: Whether rows that lie over earlier ones may go; asked right before they do.
+        self.may_overwrite: Callable[[], bool] = lambda: True
         self._linger_seconds = linger_seconds
         self._compression = compression
         self._delivery_timeout_seconds = delivery_timeout_seconds
@@ -146,7 +156,7 @@ class Outlet:
         tp = TP(topic, partition)
         lane = self._lanes.get(tp)
         if lane is None:
-            lane = self._lanes[tp] = _Lane(tp)
+            lane = self._lane(tp)
         batch = lane.filling
         if batch is None:
             batch = self._open(lane)
@@ -175,6 +185,11 @@ class Outlet:
             await self._room.wait()
 
     @property
+    def full(self) -> bool:
+        """Whether too much is unacknowledged, so that who takes in more work waits."""
+        return not self._room.is_set()
+
+    @property
     def pending(self) -> bool:
         """Whether anything is queued or not yet acknowledged."""
         return bool(self._unacknowledged)
@@ -183,6 +198,44 @@ class Outlet:
         """Return the offset of the newest acknowledged record that went to a partition from here."""
         lane = self._lanes.get(tp)
         return lane.last_offset if lane is not None else None
+
+    async def fence(self, topic: str, keys: Mapping[int, bytes]) -> dict[int, int | None]:
+        """Take partitions of a topic over: what an earlier worker still sends there is refused from now on.
+
+        `keys` has the key of the tombstone that does it, for each partition; the others of the topic are let
+        go. Returns the tombstones' offsets. Raises FencingRefusedError when the broker gives no epochs (the
+        partitions then take records from anybody, as all others do), DeliveryError, aiokafka's errors, and
+        TimeoutError when no broker answers in time.
+        """
+        if self._producer is None:
+            raise RuntimeError("the outlet is not started")
+        for lane in self._lanes.values():
+            if lane.tp.topic == topic:
+                lane.fence = None
+        client, timeout_seconds = self._producer.client, self._delivery_timeout_seconds
+        claims = (claim(client, f"{topic}-{partition}", timeout_seconds) for partition in keys)
+        for partition, fence in zip(keys, await asyncio.gather(*claims), strict=True):
+            self._lane(TP(topic, partition)).fence = fence
+        for partition, key in keys.items():
+            self.send(topic, key, None, partition=partition)
+        await self.drain({topic})
+        return {partition: self.last_offset(TP(topic, partition)) for partition in keys}
+
+    async def renew_fences(self) -> None:
+        """Ask for the next epoch where one was asked for long ago; nothing may be on its way there.
+
+        Raises DeliveryError when another worker has taken a partition over.
+        """
+        now = time.monotonic()
+        for lane in self._lanes.values():
+            if lane.fence is None or now - lane.fence.claimed_at < RENEW_AFTER_SECONDS:
+                continue
+            if self._producer is None:
+                raise RuntimeError("the outlet is not started")
+            try:
+                lane.fence = await lane.fence.renewed(self._producer.client, self._delivery_timeout_seconds)
+            except BrokerResponseError as error:
+                raise DeliveryError(_TAKEN_OVER.format(lane.tp.topic)) from error
 
     async def drain(self, topics: Collection[str] | None = None) -> None:
         """Return when everything queued so far (for these topics) is acknowledged.
@@ -207,11 +260,25 @@ class Outlet:
                 f"{len(late)} batches were not acknowledged within {self._delivery_timeout_seconds:g} seconds"
             )
 
+    def give_up(self, reason: DeliveryError) -> None:
+        """Let what is not acknowledged yet fail; what has not left yet never will."""
+        for batch in self._unacknowledged:
+            if not batch.delivered.done():
+                batch.delivered.set_exception(reason)
+                batch.delivered.exception()
+        self._room.set()
+
+    def _lane(self, tp: TP) -> _Lane:
+        return self._lanes.setdefault(tp, _Lane(tp))
+
     def _open(self, lane: _Lane) -> _Batch:
         if self._producer is None:
             raise RuntimeError("the outlet is not started")
         loop = asyncio.get_running_loop()
-        batch = lane.filling = _Batch(lane.tp.topic, self._producer.create_batch(), loop.create_future())
+        builder = self._producer.create_batch()
+        if lane.fence is not None:
+            lane.fence.put_round(builder)
+        batch = lane.filling = _Batch(lane.tp.topic, builder, loop.create_future())
         self._filling.add(lane)
         self._unacknowledged.add(batch)
         if self._linger is None:
@@ -238,7 +305,12 @@ class Outlet:
         """Hand a lane's batches to the producer, one after the other."""
         producer = self._producer
         while lane.closed and producer is not None:
+            if lane.tp.topic in self._overwriting and not self.may_overwrite():
+                await asyncio.sleep(_LOOK_SECONDS)
+                continue
             batch = lane.closed.popleft()
+            if batch.delivered.done():  # given up
+                continue
             try:
                 sent = await producer.send_batch(batch.builder, lane.tp.topic, partition=lane.tp.partition)
             except KafkaError as error:
@@ -279,7 +351,10 @@ class Outlet:
         # It stays among the unacknowledged: every later drain fails too, so that nothing is committed
         # past it; and intake is let go to see the failure.
         if not batch.delivered.done():
-            refusal = DeliveryError(f"topic {batch.topic} refused a batch for good: {type(error).__name__}")
+            sentence = f"topic {batch.topic} refused a batch for good: {type(error).__name__}"
+            if isinstance(error, ProducerFenced):
+                sentence = _TAKEN_OVER.format(batch.topic)
+            refusal = DeliveryError(sentence)
             refusal.__cause__ = error
             batch.delivered.set_exception(refusal)
             batch.delivered.exception()

@@ -10,6 +10,7 @@ and closing of one RocksDB per partition. Changelogs arrive in chunks too.
 """
 
 import asyncio
+import itertools
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from faust.types import TP
 
 from engine.chunks import Chunk, PassThrough
 from engine.errors import StoredValueError
+from engine.fence import FencingRefusedError
 from engine.outlet import Outlet
 
 log = structlog.stdlib.get_logger("gradewatch.engine")
@@ -264,7 +266,27 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
         estimates = (db.property_int_value("rocksdb.estimate-num-keys") for db in list(store._dbs.values()))
         return sum(estimate or 0 for estimate in estimates)
 
-    # -- for Faust's recovery -----------------------------------------------------------------------------
+    # -- for Faust's rebalances and recovery ---------------------------------------------------------------
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Open what is assigned, and see to it that no worker before this one writes to its changelog."""
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+        app: Any = self.app
+        topic = self.changelog_topic_name
+        active = [tp for tp in assigned & app.assignor.assigned_actives() if tp.topic == topic]
+        keys = {tp.partition: _fence_key(app.outlet, tp) for tp in active}
+        try:
+            offsets = await app.outlet.fence(topic, keys)
+        except FencingRefusedError as error:
+            log.warning("changelog.unfenced", table=self.name, reason=str(error))
+            return
+        for partition, offset in offsets.items():
+            stored = self.data.persisted_offset(TP(topic, partition))
+            if offset is not None and offset == (0 if stored is None else stored + 1):
+                # Nothing lies between: spared from being read.
+                self._write(partition, _Writes(), offset)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Write recovered chunks to RocksDB, each partition with its offset in one batch.
@@ -309,6 +331,12 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
             records = self._recovered.pop(tp.partition, 0) if tp.topic == self.changelog_topic_name else 0
             if records:
                 log.info("partition.recovered", table=self.name, partition=tp.partition, records=records)
+
+
+def _fence_key(outlet: Outlet, tp: TP) -> bytes:
+    """Return a key that no row has and that the partitioner puts into this partition, as it does with all."""
+    keys = (b"__fence__/%d" % number for number in itertools.count())
+    return next(key for key in keys if outlet.partition_for(tp.topic, key) == tp.partition)
 
 
 class _Writes:

@@ -88,6 +88,12 @@ class FakeOutlet:
             self.offsets[tp] = self.offsets.get(tp, -1) + 1
         return asyncio.get_running_loop().create_future()
 
+    def give_up(self, reason: Exception) -> None:
+        self.journal.note("give up")
+
+    async def renew_fences(self) -> None:
+        """Take no notice."""
+
     async def drain(self, topics: Collection[str] | None = None) -> None:
         self.journal.note("drain" if topics is None else f"drain {','.join(sorted(topics))}")
         self.pending = False

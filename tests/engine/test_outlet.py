@@ -286,6 +286,35 @@ async def test_a_broker_has_everything_in_order_and_in_its_place(embedded_broker
         await outlet.stop()
 
 
+async def test_rows_that_lie_over_others_wait_until_they_may_go(broker: Broker) -> None:
+    async with started(overwriting={OTHER}) as outlet:
+        allowed = False
+        outlet.may_overwrite = lambda: allowed
+        outlet.send(TOPIC, b"k", b"event")
+        outlet.send(OTHER, b"k", b"row")
+        await outlet.drain({TOPIC})
+        await turns()
+        assert TP(OTHER, 0) not in broker.topics
+        allowed = True
+        await outlet.drain()
+        assert broker.topics[TP(OTHER, 0)] == [b"row"]
+
+
+async def test_what_was_given_up_never_leaves(broker: Broker) -> None:
+    async with started(overwriting={OTHER}) as outlet:
+        allowed = False
+        outlet.may_overwrite = lambda: allowed
+        outlet.send(OTHER, b"k", b"row")
+        draining = asyncio.create_task(outlet.drain())
+        await turns()
+        outlet.give_up(DeliveryError("the group has moved on"))
+        with pytest.raises(DeliveryError, match="the group has moved on"):
+            await draining
+        allowed = True
+        await asyncio.sleep(3 * outlet_module._LOOK_SECONDS)
+        assert broker.topics == {}
+
+
 async def test_a_record_larger_than_its_topic_takes_is_refused(kafka: KafkaBroker, topic_prefix: str) -> None:
     small, large = f"{topic_prefix}small", f"{topic_prefix}large"
     await create_topic(kafka.bootstrap, small)  # takes 1 MiB

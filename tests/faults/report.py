@@ -1,7 +1,7 @@
 """Show what the scenarios find: a line each as they run, a table at the end."""
 
-import logging
 from collections.abc import Mapping
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -9,7 +9,8 @@ from rich.table import Table
 from tests.e2e.oracle import PARTS
 from tests.faults.outcome import Outcome, Scenario
 
-log = logging.getLogger(__name__)
+SHOWN: Final = 400
+"""How many characters of a difference are shown."""
 
 
 def verdict(outcome: Outcome) -> str:
@@ -57,6 +58,11 @@ def show_table(console: Console, outcomes: Mapping[Scenario, Outcome]) -> None:
             console.print(f"{scenario.number} {scenario.title}: {note}", markup=False, highlight=False)
     for scenario, outcome in outcomes.items():
         for part, difference in outcome.differences.items():
-            console.print(f"{scenario.number} {scenario.title}: {part}: {difference}", markup=False)
+            console.print(f"{scenario.number} {scenario.title}: {part}: {_cut(difference)}", markup=False)
         if outcome.failure is not None:
-            console.print(f"{scenario.number} {scenario.title}: {outcome.failure}", markup=False)
+            console.print(f"{scenario.number} {scenario.title}: {_cut(outcome.failure)}", markup=False)
+
+
+def _cut(text: str) -> str:
+    """Return the beginning of what may quote a whole state."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"

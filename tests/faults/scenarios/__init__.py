@@ -3,8 +3,8 @@
 from typing import Final
 
 from tests.faults.outcome import Scenario
-from tests.faults.scenarios import kills
+from tests.faults.scenarios import kills, zombies
 
 SCENARIOS: Final[tuple[Scenario, ...]] = tuple(
-    sorted([*kills.SCENARIOS], key=lambda scenario: scenario.number)
+    sorted([*kills.SCENARIOS, *zombies.SCENARIOS], key=lambda scenario: scenario.number)
 )
