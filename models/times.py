@@ -71,4 +71,4 @@ def epoch_ms(canonical: str) -> int:
 
 def time_from_epoch_ms(milliseconds: int) -> str:
     """Return milliseconds since 1970 as a canonical time; OverflowError outside the years 1 to 9999."""
-    return f"{(_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec='milliseconds')}Z"
+    return (_EPOCH + milliseconds * _MILLISECOND).isoformat("T", "milliseconds") + "Z"

@@ -5,6 +5,7 @@ Scores may be any finite numbers, so a sum may leave a float's range; what is no
 
 import math
 from collections.abc import Sequence
+from operator import mul
 
 from tables.scores import DAY_MS, Submission
 
@@ -33,15 +34,18 @@ def mean(numbers: Sequence[float]) -> float | None:
 
 
 def slope(xs: Sequence[float], ys: Sequence[float]) -> float | None:
-    """Return the slope of the least squares line; null when the xs, which do not fall, are all the same."""
+    """Return the slope of the least squares line; null when the xs, which do not fall, are all the same.
+
+    There are as many xs as ys.
+    """
     if xs[0] == xs[-1]:
         return None
     try:
         mean_x = math.fsum(xs) / len(xs)
         mean_y = math.fsum(ys) / len(ys)
         from_mean = [x - mean_x for x in xs]
-        rise = math.fsum([x * (y - mean_y) for x, y in zip(from_mean, ys, strict=True)])
-        return finite(rise / math.fsum([x * x for x in from_mean]))
+        rise = math.fsum(map(mul, from_mean, [y - mean_y for y in ys]))
+        return finite(rise / math.fsum(map(mul, from_mean, from_mean)))
     except (OverflowError, ValueError):  # ValueError: infinities of both signs
         return None
 

@@ -69,16 +69,19 @@ def encoded_snapshot(
 
 def _updated_ms(course: CourseScores, posted_ms: int | None) -> int | None:
     """Return the time of the newest event that a student may know of, given that of submissions."""
-    times = [kept.at for table in (course.overrides, course.statuses) for kept in table.values()]
-    if posted_ms is not None:
-        times.append(posted_ms)
+    times = [] if posted_ms is None else [posted_ms]
     if course.newest is not None:
         times.append(course.newest.at)
+    for table in (course.overrides, course.statuses):
+        if table:
+            times += [kept.at for kept in table.values()]
     return max(times, default=None)
 
 
 def _grading_periods(course: CourseScores) -> dict[str, _Fields]:
     periods: dict[str, _Fields] = {}
+    if not course.overrides and not course.statuses:
+        return periods
     for period in sorted((course.overrides.keys() | course.statuses.keys()) - {OWN_PERIOD}):
         override, status = course.overrides.get(period), course.statuses.get(period)
         score = None if override is None else override.score
