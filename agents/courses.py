@@ -12,7 +12,7 @@ from agents.router import DeadLetters
 from agents.rules import ActiveRules
 from agents.topology import DROPS_TABLE, Topology
 from engine.app import ChunkApp
-from engine.chunks import MESSAGES_AT_ONCE, Chunk
+from engine.chunks import Chunk
 from engine.outlet import Outlet
 from engine.table import Cell, TableCodec
 from models.drops import decode_course_drop
@@ -58,22 +58,22 @@ class Courses:
         """Count every drop of a chunk."""
         book = self._rules.book
         courses = self.table.partition(chunk.tp.partition)
-        for index, message in enumerate(chunk.records):
-            if not index % MESSAGES_AT_ONCE:
-                await asyncio.sleep(0)
-            try:
-                drop = decode_course_drop(message.value or b"")
-            except ValueError as error:  # not written by a scorer
-                self._dead_letters.send(message, chunk.tp, Rejected(Reason.INVALID_BODY, str(error)))
-                continue
-            cell = courses.cell(drop.key)
-            before = cell.value or NO_DROPS
-            rules = book.for_course(drop.root_account_uuid, drop.course_id)
-            drops, alert = count_drop(before, drop, rules.course_wide_drop)
-            if drops is not before:
-                courses.change(drop.key, cell, drops)
-            if alert is not None:
-                self._alerts.send(alert, message, book.digest)
+        for piece in chunk.pieces():
+            await asyncio.sleep(0)
+            for message in piece.records:
+                try:
+                    drop = decode_course_drop(message.value or b"")
+                except ValueError as error:  # not written by a scorer
+                    self._dead_letters.send(message, chunk.tp, Rejected(Reason.INVALID_BODY, str(error)))
+                    continue
+                cell = courses.cell(drop.key)
+                before = cell.value or NO_DROPS
+                rules = book.for_course(drop.root_account_uuid, drop.course_id)
+                drops, alert = count_drop(before, drop, rules.course_wide_drop)
+                if drops is not before:
+                    courses.change(drop.key, cell, drops)
+                if alert is not None:
+                    self._alerts.send(alert, message, book.digest)
         await self._outlet.room()
 
 

@@ -13,7 +13,7 @@ from faust.types import TP
 
 from agents.metrics import Metrics
 from agents.topology import Topology
-from engine.chunks import MESSAGES_AT_ONCE, Chunk, Record
+from engine.chunks import Chunk, Record
 from engine.outlet import Outlet
 from models.grades import Ignored, ReadLimits, Rejected, read
 from models.headers import dead_letter_headers, fit, record_headers
@@ -47,22 +47,22 @@ class Router:
         ignored: list[str] = []
         outcomes: Counter[tuple[str | None, str]] = Counter()
         limits = self._limits
-        for index, raw in enumerate(chunk.records):
-            match read(raw.value, raw.timestamp, limits=limits):
-                case Ignored() as other:
-                    ignored.append(other.event_name)
-                case Rejected() as rejected:
-                    outcomes[rejected.event_name, "rejected"] += 1
-                    self.dead_letters.send(raw, chunk.tp_of(index), rejected)
-                case record:
-                    outcomes[record.type, "record"] += 1
-                    self._send(record, raw)
-            if not index % MESSAGES_AT_ONCE:
-                await asyncio.sleep(0)
+        for piece in chunk.pieces():
+            for index, raw in enumerate(piece.records):
+                match read(raw.value, raw.timestamp, limits=limits):
+                    case Ignored() as other:
+                        ignored.append(other.event_name)
+                    case Rejected() as rejected:
+                        outcomes[rejected.event_name, "rejected"] += 1
+                        self.dead_letters.send(raw, piece.tp_of(index), rejected)
+                    case record:
+                        outcomes[record.type, "record"] += 1
+                        self._send(record, raw)
+            await asyncio.sleep(0)
         for name, count in Counter(ignored).items():
             outcomes[name, "ignored"] = count
         self._metrics.count_events(outcomes)
-        self._metrics.saw_message(chunk.records[-1].timestamp)
+        self._metrics.saw_message(chunk.newest_ms)
         await self._outlet.room()
 
     def _send(self, record: GradeRecord, raw: Record) -> None:

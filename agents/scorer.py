@@ -15,7 +15,7 @@ from agents.router import DeadLetters
 from agents.rules import ActiveRules
 from agents.topology import SCORES_TABLE, Topology
 from engine.app import ChunkApp
-from engine.chunks import MESSAGES_AT_ONCE, Chunk, Record
+from engine.chunks import Chunk, Record
 from engine.outlet import Outlet
 from engine.table import Cell, PartitionCache, TableCodec
 from models.drops import CourseDrop, encode_course_drop
@@ -65,15 +65,15 @@ class Scorer:
         book = self._rules.book
         states = self.table.partition(chunk.tp.partition)
         standings: Counter[tuple[str, str]] = Counter()
-        for index, message in enumerate(chunk.records):
-            if not index % MESSAGES_AT_ONCE:
-                await asyncio.sleep(0)
-            try:
-                record = decode_record(message.value or b"")
-            except ValueError as error:  # not written by a router
-                self._dead_letters.send(message, chunk.tp, Rejected(Reason.INVALID_BODY, str(error)))
-                continue
-            standings[record.type, self._take(record, message, states, book)] += 1
+        for piece in chunk.pieces():
+            await asyncio.sleep(0)
+            for message in piece.records:
+                try:
+                    record = decode_record(message.value or b"")
+                except ValueError as error:  # not written by a router
+                    self._dead_letters.send(message, chunk.tp, Rejected(Reason.INVALID_BODY, str(error)))
+                    continue
+                standings[record.type, self._take(record, message, states, book)] += 1
         for (record_type, standing), count in standings.items():
             if standing == "late":
                 self._metrics.late_events.labels(record_type).inc(count)

@@ -4,22 +4,16 @@ Faust's cost per event (queue, stream, sensors, acknowledgement) is then paid on
 waited for to fill a chunk, so at low rates a chunk is a single message and arrives as fast as one.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from faust import Schema
 from faust.types import TP
 
+from engine.merging import Piece, merged
+from engine.unpacking import Batch, Record
 
-class Record(Protocol):
-    """One message as aiokafka unpacks it; which partition it is of, its chunk knows."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+__all__ = ["MESSAGES_AT_ONCE", "Chunk", "ChunkHandler", "Observer", "PassThrough", "Piece", "Record", "Span"]
 
 
 class Span(NamedTuple):
@@ -32,29 +26,40 @@ class Span(NamedTuple):
     next_offset: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
-    """Messages that are worked on together; never empty, and in order for each of its partitions.
+    """Messages that are worked on together, in order for each of their partitions.
 
     Chunks of topics that are read in step may have messages of several partitions, all others have one.
     """
 
-    records: Sequence[Record]
-    spans: tuple[Span, ...]
-    #: Which period between two seeks it was fetched in; work on a chunk of an earlier one is void.
-    epoch: int
-    #: Tells the partition of the record at an index, where there are several.
-    origin: Callable[[int], TP] | None = None
+    __slots__ = ("_batches", "epoch", "newest_ms", "spans", "unpacked")
 
-    def tp_of(self, index: int) -> TP:
-        """Return the partition of the record at an index."""
-        return self.spans[0].tp if self.origin is None else self.origin(index)
+    def __init__(self, batches: Mapping[TP, Sequence[Batch]], spans: tuple[Span, ...], epoch: int) -> None:
+        self._batches = batches
+        self.spans = spans
+        #: Which period between two seeks it was fetched in; work on a chunk of an earlier one is void.
+        self.epoch = epoch
+        #: Kafka's time of the newest message.
+        self.newest_ms = max(batch.last_ms for of_one in batches.values() for batch in of_one)
+        #: How many messages were given out so far.
+        self.unpacked = 0
 
     @property
     def tp(self) -> TP:
         """The partition of a chunk that has one only."""
         (span,) = self.spans
         return span.tp
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the messages, oldest first, as many as an agent should work on before it lets others work.
+
+        They are unpacked on the way and given out once.
+        """
+        for piece in merged(self._batches):
+            for begin in range(0, len(piece.records), MESSAGES_AT_ONCE):
+                part = piece.part(begin, begin + MESSAGES_AT_ONCE)
+                self.unpacked += len(part.records)
+                yield part
 
 
 #: How many messages an agent should work on before it lets others work, which takes a few milliseconds.

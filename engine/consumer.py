@@ -24,11 +24,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from engine.chunks import Chunk, Observer, Record, Span
+from engine.chunks import Chunk, Observer, Span
 from engine.errors import DeliveryError, EngineError
 from engine.in_step import InStep
 from engine.lost import OffsetsLostError, find_gaps
-from engine.unpacking import unpack_whole
+from engine.unpacking import Batch, keep_packed
 
 if TYPE_CHECKING:
     from engine.app import ChunkApp
@@ -71,11 +71,11 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109 (Faust's signature)
         max_records: int | None = None,
     ) -> Mapping[Any, Any]:
-        """Return what was fetched, all of it unpacked whole: so the waiting is done here, not in aiokafka."""
+        """Return what was fetched, as batches: so the waiting is done here, not in aiokafka."""
         fetcher = consumer._fetcher
         deadline = time.monotonic() + (timeout or 0.0)
         while self.consumer.flow_active:
-            unpack_whole(fetcher._records)
+            keep_packed(fetcher._records)
             try:
                 fetched = await super()._fetch_records(consumer, active_partitions, 0, max_records)
             except NoOffsetForPartitionError:
@@ -264,22 +264,25 @@ class ChunkConsumer(driver.Consumer):
         # A copy: Faust changes the set from this thread while the consumer's thread reads it.
         return {tp for tp in self._get_active_partitions() if self._admitting or self._is_changelog_tp(tp)}
 
-    def _chunks(self, fetched: Mapping[Any, Sequence[Record]], epoch: int) -> Iterator[Chunk]:
+    def _chunks(self, fetched: Mapping[Any, Sequence[Batch]], epoch: int) -> Iterator[Chunk]:
         """Yield the chunks that a fetch lets go, those read in step first."""
-        single = []
-        for partition, records in fetched.items():
+        single = {}
+        for partition, batches in fetched.items():
             tp = TP(partition.topic, partition.partition)
             if tp.topic in self.app.topics_in_step:
-                self._in_step.add(tp, records)
+                self._in_step.add(tp, batches)
             else:
-                single.append((tp, records))
+                single[tp] = batches
         if self._in_step.holding:
-            merged = self._in_step.take(self._behind())
-            if merged is not None:
-                spans = tuple(self._span(tp, end) for tp, end in merged.ends.items())
-                yield Chunk(merged.records, spans, epoch, merged.tp_of if len(spans) > 1 else None)
-        for tp, records in single:
-            yield Chunk(records, (self._span(tp, records[-1].offset + 1),), epoch)
+            taken = self._in_step.take(self._behind())
+            if taken:
+                yield self._chunk(taken, epoch)
+        for tp, batches in single.items():
+            yield self._chunk({tp: batches}, epoch)
+
+    def _chunk(self, batches: Mapping[TP, Sequence[Batch]], epoch: int) -> Chunk:
+        spans = tuple(self._span(tp, of_one[-1].next_offset) for tp, of_one in batches.items())
+        return Chunk(batches, spans, epoch)
 
     def _behind(self) -> list[TP]:
         """Return which partitions that are read in step have more than what has been fetched."""
@@ -302,7 +305,7 @@ class ChunkConsumer(driver.Consumer):
             span.tp.topic,
             span.tp.partition,
             span.next_offset - 1,
-            chunk.records[-1].timestamp / 1000.0,
+            chunk.newest_ms / 1000.0,
             0,
             None,
             None,

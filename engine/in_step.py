@@ -7,49 +7,57 @@ ran as fast as it could.
 
 import time
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
 from typing import Final
 
 from faust.types import TP
 
-from engine.chunks import Record
+from engine.merging import rising_times
+from engine.unpacking import Batch
 
 _NEVER: Final = -(1 << 62)
 _FOR_EVER: Final = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """Records of several partitions, oldest first; those of one partition in the order of their offsets."""
-
-    records: Sequence[Record]
-    #: Per partition, the offset after its last record here.
-    ends: dict[TP, int]
-    _origins: Sequence[int]
-    _starts: Sequence[int]
-
-    def tp_of(self, index: int) -> TP:
-        """Return the partition of the record at an index."""
-        return list(self.ends)[bisect_right(self._starts, self._origins[index]) - 1]
-
-
 class _Held:
-    """What is at hand of one partition, with times that never fall: offsets count, whatever clocks said."""
+    """What is at hand of one partition. Times never fall: offsets count, whatever clocks said."""
 
-    __slots__ = ("records", "times")
+    __slots__ = ("batches", "given_ms", "seen_ms")
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.times: list[int] = []
+        #: Each with the time up to which it and those before it reach.
+        self.batches: deque[tuple[int, Batch]] = deque()
+        #: The newest time of what was given out, and of all that was seen; what is to come is not older.
+        self.given_ms = self.seen_ms = _NEVER
 
-    def up_to(self, horizon_ms: int) -> "_Held":
-        """Take out what is no later than a time."""
-        cut = bisect_right(self.times, horizon_ms)
-        taken = _Held()
-        taken.records, self.records = self.records[:cut], self.records[cut:]
-        taken.times, self.times = self.times[:cut], self.times[cut:]
+    @property
+    def at_most(self) -> int:
+        return sum(batch.at_most for _, batch in self.batches)
+
+    def add(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            self.seen_ms = max(self.seen_ms, batch.last_ms)
+            self.batches.append((self.seen_ms, batch))
+
+    def up_to(self, horizon_ms: int) -> list[Batch]:
+        """Take out what is no later than a time; a batch that reaches beyond it is cut in two."""
+        taken = []
+        while self.batches and self.batches[0][0] <= horizon_ms:
+            self.given_ms, batch = self.batches.popleft()
+            taken.append(batch)
+        if self.batches and max(self.given_ms, self.batches[0][1].first_ms) <= horizon_ms:
+            until_ms, batch = self.batches[0]
+            records = batch.records()
+            times = rising_times(records, self.given_ms)
+            cut = bisect_right(times, horizon_ms)
+            if cut:
+                self.given_ms = times[cut - 1]
+                taken.append(Batch.of(records[:cut]))
+            if cut < len(records):
+                self.batches[0] = (until_ms, Batch.of(records[cut:]))
+            else:
+                self.batches.popleft()
         return taken
 
 
@@ -74,68 +82,42 @@ class InStep:
         self._max_records = max_records
         self._clock = clock
         self._held: dict[TP, _Held] = {}
-        #: Per partition the time of the newest record seen; what is still to come is not older.
-        self._seen_ms: dict[TP, int] = {}
         #: Since when a partition that is behind has had nothing at hand.
         self._missing_since: dict[TP, float] = {}
 
     @property
     def holding(self) -> bool:
         """Whether anything is held."""
-        return bool(self._held)
+        return any(held.batches for held in self._held.values())
 
-    def add(self, tp: TP, records: Sequence[Record]) -> None:
-        """Take what was fetched next from a partition; at least one record."""
-        times = accumulate([r.timestamp for r in records], max, initial=self._seen_ms.get(tp, _NEVER))
-        next(times)
-        held = self._held.setdefault(tp, _Held())
-        held.records += records
-        held.times += times
-        self._seen_ms[tp] = held.times[-1]
+    def add(self, tp: TP, batches: Iterable[Batch]) -> None:
+        """Take what was fetched next from a partition."""
+        self._held.setdefault(tp, _Held()).add(batches)
 
-    def take(self, behind: Iterable[TP]) -> Merged | None:
-        """Return what may go now, if anything may.
+    def take(self, behind: Iterable[TP]) -> dict[TP, Sequence[Batch]]:
+        """Return what may go now; of each partition at least one batch, or it is left out.
 
         `behind` are the partitions that have more records than those that were added.
         """
         horizon_ms = min((self._horizon_ms(tp) for tp in behind), default=_FOR_EVER)
-        if sum(len(held.records) for held in self._held.values()) > self._max_records:
+        if sum(held.at_most for held in self._held.values()) > self._max_records:
             horizon_ms = _FOR_EVER
-        taken = {tp: held.up_to(horizon_ms) for tp, held in self._held.items() if held.times[0] <= horizon_ms}
-        for tp in [tp for tp in taken if not self._held[tp].records]:
-            del self._held[tp]
-        return _merge(taken) if taken else None
+        taken = {tp: held.up_to(horizon_ms) for tp, held in self._held.items()}
+        return {tp: batches for tp, batches in taken.items() if batches}
 
     def clear(self) -> None:
         """Forget everything: the positions have changed."""
         self._held.clear()
-        self._seen_ms.clear()
         self._missing_since.clear()
 
     def _horizon_ms(self, tp: TP) -> int:
         """Return up to which time others may go without overtaking what a partition still has to bring."""
-        seen_ms = self._seen_ms.get(tp)
-        if tp in self._held:
+        held = self._held.get(tp)
+        if held is not None and held.batches:
             self._missing_since.pop(tp, None)
-        else:
-            missing_since = self._missing_since.setdefault(tp, self._clock())
-            if self._clock() - missing_since > self._patience_seconds:
-                return _FOR_EVER if seen_ms is None else seen_ms + self._skew_ms
-        return _NEVER if seen_ms is None else seen_ms
-
-
-def _merge(parts: dict[TP, _Held]) -> Merged:
-    """Merge by time. Sorting finds the parts, which are sorted already, and is as quick as merging them."""
-    records: list[Record] = []
-    times: list[int] = []
-    starts = []
-    for part in parts.values():
-        starts.append(len(records))
-        records += part.records
-        times += part.times
-    order: Sequence[int] = range(len(records))
-    if len(parts) > 1:
-        order = sorted(order, key=times.__getitem__)
-        records = [records[index] for index in order]
-    ends = {tp: part.records[-1].offset + 1 for tp, part in parts.items()}
-    return Merged(records, ends, order, starts)
+            return held.seen_ms
+        missing_since = self._missing_since.setdefault(tp, self._clock())
+        is_waited_for = self._clock() - missing_since <= self._patience_seconds
+        if held is None:
+            return _NEVER if is_waited_for else _FOR_EVER
+        return held.seen_ms if is_waited_for else held.seen_ms + self._skew_ms

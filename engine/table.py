@@ -14,6 +14,7 @@ import itertools
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import faust
@@ -310,7 +311,7 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
         for event in batch:
             chunk: Chunk = event.value
             write = writes.of(chunk.tp.partition)
-            for record in chunk.records:
+            for record in chain.from_iterable(piece.records for piece in chunk.pieces()):
                 if record.key is None:
                     continue  # no changelog row of ours: those all have keys
                 if record.value is None:
@@ -319,8 +320,8 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
                 if record.value[:1] > newest_format:
                     self._decode(chunk.tp.partition, record.value)
                 write.put(record.key, record.value)
-            offsets[chunk.tp.partition] = chunk.records[-1].offset
-            self._recovered[chunk.tp.partition] += len(chunk.records)
+            offsets[chunk.tp.partition] = chunk.spans[0].next_offset - 1
+            self._recovered[chunk.tp.partition] += chunk.unpacked
         for partition, offset in offsets.items():
             self._write(partition, writes, offset)
 

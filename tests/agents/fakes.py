@@ -20,6 +20,7 @@ from engine.app import ChunkApp
 from engine.chunks import Chunk, Span
 from engine.outlet import Outlet
 from engine.table import Cell, PartitionCache, TableCodec
+from engine.unpacking import Batch
 from tables.rulebook import Rulebook
 
 NOW = "2026-12-24T18:00:00.000Z"
@@ -135,4 +136,5 @@ class Bench:
 
 
 def _chunk(topic: str, messages: Sequence[Message]) -> Chunk:
-    return Chunk(messages, (Span(TP(topic, 0), None, len(messages)),), epoch=0)
+    tp = TP(topic, 0)
+    return Chunk({tp: [Batch.of(messages)]}, (Span(tp, None, len(messages)),), epoch=0)

@@ -14,6 +14,7 @@ from engine.chunks import Chunk, Span
 from engine.consumer import ChunkConsumer, ChunkTransport, membership_clock
 from engine.outlet import Outlet
 from engine.table import Cell, TableCodec, WriteBehindTable
+from engine.unpacking import Batch
 
 RAW, RECORDS = TP("raw", 0), TP("records", 0)
 CHANGELOG = "app-table-changelog"
@@ -152,11 +153,12 @@ class FakeThread(Service):
     def is_behind(self, tp: TP) -> bool:
         return False
 
-    async def getmany(self, tps: set[TP], timeout: float) -> Mapping[TP, Sequence[Message]]:  # noqa: ASYNC109
+    async def getmany(self, tps: set[TP], timeout: float) -> Mapping[TP, Sequence[Batch]]:  # noqa: ASYNC109
         self.asked.append(set(tps))
         if self.fetching is not None:
             await self.fetching.wait()
-        return self.fetches.pop(0) if self.fetches else {}
+        fetched = self.fetches.pop(0) if self.fetches else {}
+        return {tp: [Batch.of(messages)] for tp, messages in fetched.items()}
 
     async def seek_streams(self, tps: Iterable[TP]) -> dict[TP, int | None]:
         self.journal.note("seek")
@@ -231,7 +233,7 @@ class Engine:
 
 def chunk(*offsets: int, tp: TP = RECORDS, follows: int | None = None, epoch: int = 1) -> Chunk:
     messages = [Message(offset) for offset in offsets]
-    return Chunk(messages, (Span(tp, follows, offsets[-1] + 1),), epoch)
+    return Chunk({tp: [Batch.of(messages)]}, (Span(tp, follows, offsets[-1] + 1),), epoch)
 
 
 def text_table(

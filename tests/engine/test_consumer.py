@@ -8,7 +8,7 @@ import pytest
 from aiokafka.errors import CommitFailedError
 from faust.types import TP
 
-from engine.chunks import Chunk
+from engine.chunks import Chunk, Piece
 from engine.consumer import membership_clock
 from engine.errors import DeliveryError, EngineError
 from tests.engine.fakes import CHANGELOG, RAW, RECORDS, Consumer, Engine, Message, chunk
@@ -28,7 +28,7 @@ async def test_a_fetch_becomes_one_chunk_for_each_partition(engine: Engine) -> N
     consumer = await engine.positioned_consumer()
     consumer.thread.fetches.append({RAW: [Message(0), Message(1)], RECORDS: [Message(5), Message(9)]})
     first, second = await consumer.fetched()
-    assert [message.offset for message in first.records] == [0, 1]
+    assert [message.offset for piece in first.pieces() for message in piece.records] == [0, 1]
     assert first.spans == ((RAW, None, 2),)
     assert second.spans == ((RECORDS, None, 10),)  # what compaction left out belongs to the chunk around it
 
@@ -158,10 +158,10 @@ async def test_a_chunk_whose_handler_fails_ends_the_worker_uncommitted(engine: E
 
 async def test_a_void_chunk_is_let_go_without_effect(engine: Engine) -> None:
     consumer = await engine.positioned_consumer()
-    handled: list[Chunk] = []
+    handled: list[Piece] = []
 
     async def handle(chunk: Chunk) -> None:
-        handled.append(chunk)
+        handled.extend(chunk.pieces())
 
     await engine.app._work_on(chunk(0, epoch=0), handle, "scorer")
     assert handled == []

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.in_step import InStep
+from engine.merging import merged
+from engine.unpacking import Batch
 
 A, B = TP("raw", 0), TP("raw", 1)
 
@@ -37,40 +39,44 @@ def messages(tp: TP, *timestamps: int, offset: int = 0) -> list[Message]:
     return [Message(tp.topic, tp.partition, offset + i, at) for i, at in enumerate(timestamps)]
 
 
+def batches(tp: TP, *timestamps: int, offset: int = 0) -> list[Batch]:
+    return [Batch.of(messages(tp, *timestamps, offset=offset))]
+
+
 def times(step: InStep, *behind: TP) -> list[int]:
-    merged = step.take(behind)
-    return [] if merged is None else [record.timestamp for record in merged.records]
+    taken = step.take(behind)
+    return [r.timestamp for piece in merged(taken) for r in piece.records]
 
 
 def test_partitions_read_to_their_end_hold_nobody_up() -> None:
     step = InStep(skew_ms=2_000)
-    step.add(A, messages(A, 5_000))
+    step.add(A, batches(A, 5_000))
     assert times(step) == [5_000]
 
 
 def test_nothing_goes_beyond_what_a_partition_that_is_behind_has_shown() -> None:
     step = InStep(skew_ms=2_000)
-    step.add(A, messages(A, 10, 20, 90))
-    step.add(B, messages(B, 15, 40))
+    step.add(A, batches(A, 10, 20, 90))
+    step.add(B, batches(B, 15, 40))
     assert times(step, A, B) == [10, 15, 20, 40]
     assert step.holding
 
 
 def test_a_partition_that_is_behind_without_anything_at_hand_is_waited_for() -> None:
     step = InStep(skew_ms=2_000, clock=Clock())
-    step.add(A, messages(A, 10, 90))
-    step.add(B, messages(B, 40))
+    step.add(A, batches(A, 10, 90))
+    step.add(B, batches(B, 40))
     times(step, A, B)
     assert times(step, A, B) == []
-    step.add(B, messages(B, 50, 100, offset=1))
+    step.add(B, batches(B, 50, 100, offset=1))
     assert times(step, A, B) == [50, 90]
 
 
 def test_a_partition_that_stays_away_is_overtaken_by_the_skew_and_no_more() -> None:
     clock = Clock()
     step = InStep(skew_ms=2_000, patience_seconds=1.0, clock=clock)
-    step.add(A, messages(A, 10, 1_000, 3_000))
-    step.add(B, messages(B, 500))
+    step.add(A, batches(A, 10, 1_000, 3_000))
+    step.add(B, batches(B, 500))
     assert times(step, A, B) == [10, 500]
     assert times(step, A, B) == []
     clock.seconds = 1.5
@@ -82,7 +88,7 @@ def test_a_partition_that_stays_away_is_overtaken_by_the_skew_and_no_more() -> N
 def test_a_partition_of_which_nothing_is_known_is_waited_for_only_for_a_while() -> None:
     clock = Clock()
     step = InStep(skew_ms=2_000, patience_seconds=1.0, clock=clock)
-    step.add(A, messages(A, 10))
+    step.add(A, batches(A, 10))
     assert times(step, A, B) == []
     clock.seconds = 1.5
     assert times(step, A, B) == [10]
@@ -90,13 +96,13 @@ def test_a_partition_of_which_nothing_is_known_is_waited_for_only_for_a_while() 
 
 def test_what_is_held_is_bounded() -> None:
     step = InStep(skew_ms=2_000, max_records=3, clock=Clock())
-    step.add(A, messages(A, 40, 50, 60, 70))
+    step.add(A, batches(A, 40, 50, 60, 70))
     assert times(step, B) == [40, 50, 60, 70]
 
 
 def test_a_seek_forgets() -> None:
     step = InStep(skew_ms=0)
-    step.add(A, messages(A, 10))
+    step.add(A, batches(A, 10))
     step.clear()
     assert not step.holding
     assert times(step) == []
@@ -115,17 +121,17 @@ def test_nothing_is_lost_and_offsets_stay_in_order(fetched: list[tuple[TP, list[
     taken: dict[TP, list[int]] = {}
 
     def take(*partitions: TP) -> None:
-        merged = step.take(partitions)
-        if merged is not None:
-            for index, record in enumerate(merged.records):
-                taken.setdefault(merged.tp_of(index), []).append(record.offset)
-            assert merged.ends == {tp: taken[tp][-1] + 1 for tp in merged.ends}
+        gone = step.take(partitions)
+        for piece in merged(gone):
+            for index, record in enumerate(piece.records):
+                taken.setdefault(piece.tp_of(index), []).append(record.offset)
+        assert {tp: taken[tp][-1] + 1 for tp in gone} == {tp: of[-1].next_offset for tp, of in gone.items()}
 
     for tp, timestamps in fetched:
         offsets = added.setdefault(tp, [])
         records = messages(tp, *timestamps, offset=len(offsets))
         offsets.extend(record.offset for record in records)
-        step.add(tp, records)
+        step.add(tp, [Batch.of(records[:3]), *([Batch.of(records[3:])] if records[3:] else [])])
         take(*(added if behind else ()))
     take()
     assert taken == added
@@ -141,7 +147,7 @@ def test_with_rising_clocks_a_backlog_goes_strictly_in_the_order_of_time(backlog
     while any(left.values()) or step.holding:
         for tp, records in left.items():
             if records:
-                step.add(tp, records[:2])
+                step.add(tp, [Batch.of(records[:2])])
                 left[tp] = records[2:]
         gone.extend(times(step, *(tp for tp in left if left[tp])))
     assert gone == sorted(gone)

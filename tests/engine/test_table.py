@@ -11,6 +11,7 @@ from faust.types import TP
 from engine.chunks import Chunk, Span
 from engine.errors import StoredValueError
 from engine.table import KEYS_AT_ONCE, Cell, PartitionCache, TableCodec, WriteBehindTable
+from engine.unpacking import Batch
 from tests.engine.fakes import CHANGELOG, Engine, Message, text_table
 
 
@@ -210,7 +211,7 @@ async def test_keys_are_estimated_over_all_partitions(engine: Engine) -> None:
 def recovered(partition: int, *rows: tuple[int, bytes | None, bytes | None]) -> SimpleNamespace:
     messages = [Message(offset, key, value) for offset, key, value in rows]
     span = Span(TP(CHANGELOG, partition), None, rows[-1][0] + 1)
-    return SimpleNamespace(value=Chunk(messages, (span,), 0))
+    return SimpleNamespace(value=Chunk({span.tp: [Batch.of(messages)]}, (span,), 0))
 
 
 async def test_recovery_writes_the_newest_of_each_key_and_the_offset(engine: Engine) -> None:
