@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "scores": "Look at what is known about a student.",
         "dead-letters": "Look at messages that could not be read, and replay them.",
         "rules": "Check a rules file, or show which rules apply where.",
+        "schema": "Export the schemas of all messages.",
         "config": "Show or check the settings.",
     }
 )

@@ -1,0 +1,1 @@
+"""What other services build on, for machines: JSON Schemas of all messages and an AsyncAPI document."""

@@ -1,0 +1,1 @@
+"""What is published for machines: schemas and the AsyncAPI document."""
