@@ -62,7 +62,7 @@ class AlertDraft:
         return Alert(**fields, detected_at=detected_at)
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True, gc=False):
     """What a rule found, for one alert."""
 
     status: Status
@@ -80,7 +80,7 @@ class Finding(msgspec.Struct, frozen=True):
 R = TypeVar("R", bound=GradeRecord)
 
 
-class Case(msgspec.Struct, Generic[R], frozen=True):
+class Case(msgspec.Struct, Generic[R], frozen=True, gc=False):
     """A record that became the newest of its kind, and its student before and after."""
 
     record: R

@@ -54,24 +54,25 @@ def percent(score: float | None, points_possible: float | None) -> float | None:
     """Return the score as percent of the points to be had; null where there are none."""
     if score is None or points_possible is None or points_possible <= 0:
         return None
-    return finite(100 * score / points_possible)
-
-
-def is_graded(submission: Submission) -> bool:
-    """Return whether a submission is graded as a whole, with a score, and posted."""
-    return submission.complete and not submission.muted and submission.score is not None
+    percents = 100 * score / points_possible
+    return percents if math.isfinite(percents) else None
 
 
 def recent_percents(submissions: Sequence[Submission], count: int) -> dict[str, float]:
-    """Return the percents, by submission, of the newest `count` graded ones worth points, newest first."""
+    """Return the percents, by submission, of the newest `count` graded ones worth points, newest first.
+
+    Graded is a submission that is complete, has a score, and is posted.
+    """
     percents: dict[str, float] = {}
     for submission in reversed(submissions):
-        if is_graded(submission):
-            known = percent(submission.score, submission.points_possible)
-            if known is not None:
-                percents[submission.submission_id] = known
-                if len(percents) == count:
-                    break
+        score = submission.score
+        if score is None or submission.muted or not submission.complete:
+            continue
+        known = percent(score, submission.points_possible)
+        if known is not None:
+            percents[submission.submission_id] = known
+            if len(percents) == count:
+                break
     return percents
 
 

@@ -87,7 +87,7 @@ def evaluate(
     if of_course or of_student:
         for name in off:  # nothing is open of a rule that is switched off
             of_course, of_student = _holding(of_course, name, NOTHING), _holding(of_student, name, NOTHING)
-    drafts: list[AlertDraft] = []
+    drafts: tuple[AlertDraft, ...] = ()
     for rule, name, judge, parameters, silent_while, across_courses in asked:
         if across_courses:
             held = of_student.get(name, NOTHING)
@@ -102,13 +102,13 @@ def evaluate(
             if now is not held:
                 of_course = _holding(of_course, name, now)
         if findings:
-            drafts += [rule.draft(finding, record) for finding in findings]
+            drafts += tuple([rule.draft(finding, record) for finding in findings])
     if of_course is was_of_course and of_student is holds.student:
-        return holds, tuple(drafts)
+        return holds, drafts
     held_by_course = {**holds.courses, course_id: of_course}
     if not of_course:
         del held_by_course[course_id]
-    return Holds(held_by_course, of_student), tuple(drafts)
+    return Holds(held_by_course, of_student), drafts
 
 
 _NOTHING_HELD: Final[HeldByRule] = {}
