@@ -280,6 +280,16 @@ class Settings(BaseSettings):
         ge=1,
         le=3_600,
     )
+    stall_seconds: Seconds = _setting(
+        60.0,
+        "How long an agent may be at work on one chunk, time that the broker takes left out. After half of "
+        "that the worker is not ready, after all of it not alive, and after half as much again it exits 1.",
+        right="a number of seconds from 1 to 3600",
+        group=_WORK,
+        unit="seconds",
+        ge=1,
+        le=3_600,
+    )
     catch_up_skew_seconds: Seconds = _setting(
         2.0,
         "How far, in Kafka time, one raw partition may run ahead of another while there is a backlog.",

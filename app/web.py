@@ -1,23 +1,29 @@
 """The worker's HTTP server: `/healthz`, `/readyz`, `/metrics`, and nothing else.
 
-The three show counts and states, never a student, so probes and Prometheus need no token for them. Faust's
-own web server, which would serve whole tables, stays off.
+The three show counts and states, never a student, so probes and Prometheus need no token for them; any page
+that is added needs one. Each connection is one short request. Faust's own web server, which would serve
+whole tables, stays off.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from aiohttp import web
+from aiohttp import web, web_response
+from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
+from app.access import MAX_CONNECTIONS, Allowance, Door, Tokens
 from app.errors import GradewatchError
 
-MAX_REQUEST_BYTES: Final = 1_024
-"""No page reads a request's body."""
+PUBLIC: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Pages that need no token."""
+METRICS_PER_SECOND: Final = 50.0
+"""Writing them takes some milliseconds that the agents don't have then."""
 SHUTDOWN_SECONDS: Final = 1.0
 """How long a stop waits for answers that are on their way."""
 
@@ -32,8 +38,32 @@ class WorkerStatus(Protocol):
         """Return why the worker makes no progress and should be restarted, or None."""
 
 
-def create_web(status: WorkerStatus, registry: CollectorRegistry) -> web.Application:
+def guard(tokens: Tokens) -> Middleware:
+    """Return what every request passes first: no bodies, and no page without a token but the public ones."""
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.body_exists:
+            raise web.HTTPRequestEntityTooLarge(max_size=0, actual_size=request.content_length or 1)
+        resource = request.match_info.route.resource  # None: there is no such page
+        is_open = resource is None or resource.canonical in PUBLIC
+        if not is_open and not tokens.open_for(request.headers.get("Authorization")):
+            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+        return await handler(request)
+
+    return guarded
+
+
+async def _one_request(_: web.Request, response: web.StreamResponse) -> None:
+    response.force_close()
+    response.headers["Connection"] = "close"  # too late for aiohttp to say it
+
+
+def create_web(
+    status: WorkerStatus, registry: CollectorRegistry, tokens: Tokens | None = None
+) -> web.Application:
     """Return the pages over a worker's status and metrics."""
+    allowance = Allowance(METRICS_PER_SECOND)
     # Each would double the number of series, for Prometheus's text format has no better place for them.
     disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -50,10 +80,13 @@ def create_web(status: WorkerStatus, registry: CollectorRegistry) -> web.Applica
         return _json({"ready": True}, 200)
 
     async def metrics(request: web.Request) -> web.Response:
+        if not allowance.take():
+            raise web.HTTPTooManyRequests(headers={"Retry-After": "1"})
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 
-    pages = web.Application(client_max_size=MAX_REQUEST_BYTES)
+    pages = web.Application(middlewares=[guard(tokens or Tokens())])
+    pages.on_response_prepare.append(_one_request)
     pages.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     return pages
 
@@ -67,19 +100,29 @@ class WebServer:
 
     def __init__(self, pages: web.Application, host: str, port: int) -> None:
         self._runner = web.AppRunner(
-            pages, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS
+            pages,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            lingering_time=0.0,  # or a refused body would be read on for ten seconds
         )
         self._host = host
         self._port = port
+        self._server: asyncio.Server | None = None
+        self._inside: set[Door] = set()
 
     async def start(self) -> int:
         """Listen and return the port, which port 0 leaves to the system.
 
         Raises GradewatchError when the address cannot be used.
         """
+        # aiohttp would tell its own and Python's version, in answers to what is no HTTP too.
+        web_response.SERVER_SOFTWARE = "gradewatch"  # type: ignore[attr-defined]
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            self._server = await asyncio.get_running_loop().create_server(
+                self._door, self._host, self._port, backlog=MAX_CONNECTIONS
+            )
         except OSError as error:
             await self._runner.cleanup()
             # asyncio's text says the address once more; name resolution has its own negative numbers.
@@ -88,9 +131,17 @@ class WebServer:
                 f"The HTTP server cannot listen on {self._host} port {self._port}: {reason}. "
                 "Set GRADEWATCH_WEB_HOST and GRADEWATCH_WEB_PORT to a free address (port 0 takes any)."
             ) from error
-        port: int = self._runner.addresses[0][1]
+        port: int = self._server.sockets[0].getsockname()[1]
         return port
+
+    def _door(self) -> Door:
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("the runner is set up before anybody connects")
+        return Door(server(), self._inside)
 
     async def stop(self) -> None:
         """Stop listening; without effect when it was not started."""
+        if self._server is not None:
+            self._server.close()
         await self._runner.cleanup()

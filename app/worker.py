@@ -23,10 +23,12 @@ from agents.metrics import Metrics
 from agents.router import Router
 from agents.rules import ActiveRules
 from agents.scorer import Scorer
+from app.access import Tokens
 from app.cli import version
 from app.errors import BrokerError, GradewatchError, SettingsError, TopicsError
 from app.logs import logger
 from app.lost import explain_lost
+from app.progress import Progress, Watchdog
 from app.refusals import ACLS_ADVICE, AUTHORIZATION_ERRORS, not_allowed
 from app.reload import RulesReload
 from app.rules import load_rules
@@ -45,9 +47,6 @@ log = logger()
 
 WATCH_SECONDS: Final = 0.1
 """How often the worker looks whether it has become ready, or has ceased to be."""
-
-STALLED_AFTER_SECONDS: Final = 60.0
-"""Beyond the delivery timeout, how long one chunk may take before the worker counts as stalled."""
 
 
 class MetricsObserver:
@@ -88,6 +87,8 @@ class Worker:
         self._app: ChunkApp | None = None
         self._waiting_for = "broker"
         self._stop = asyncio.Event()
+        self._progress = Progress(settings.stall_seconds)
+        self._watchdog = Watchdog(settings.stall_seconds)
 
     def stop(self) -> None:
         """Ask the worker to finish what it has in hand, commit and end."""
@@ -99,7 +100,10 @@ class Worker:
 
     async def run(self) -> None:
         """Run until `stop`. Raises GradewatchError when it can't start or can't go on."""
-        web = WebServer(create_web(self, self._registry), self._settings.web_host, self._settings.web_port)
+        tokens = Tokens(self._settings.secret(name) for name in ("web_token", "web_staff_token"))
+        web = WebServer(
+            create_web(self, self._registry, tokens), self._settings.web_host, self._settings.web_port
+        )
         port = await web.start()
         log.info("web.listening", host=self._settings.web_host, port=port)
         log.info("rules.loaded", hash=self._rules.book.digest)
@@ -122,16 +126,17 @@ class Worker:
             return {"waiting_for": "assignment"}
         if not self._app.recovered:
             return {"waiting_for": "recovery", "remaining_records": self._app.recovery_remaining()}
+        if self._progress.slow:
+            return {"waiting_for": "agent", "seconds": round(self._progress.seconds)}
+        if self._app.waits_for_broker():
+            return {"waiting_for": "broker"}
         return {}
 
     def stalled(self) -> str | None:
         """Return why the worker makes no progress and should be restarted, or None."""
-        if self._app is None:
+        if not self._progress.stalled:
             return None
-        seconds = self._app.oldest_chunk_seconds()
-        if seconds > self._settings.delivery_timeout_seconds + STALLED_AFTER_SECONDS:
-            return f"an agent has been at work on one chunk for {seconds:.0f} seconds"
-        return None
+        return f"an agent has been at work on one chunk for {self._progress.seconds:.0f} seconds"
 
     # -- starting -----------------------------------------------------------------------------------------
 
@@ -215,7 +220,7 @@ class Worker:
     async def _work(self) -> None:
         self._waiting_for = "start"
         app = self._app = self._build()
-        watch = asyncio.create_task(self._watch_readiness(app))
+        watch = asyncio.gather(self._watch_readiness(app), self._watch_progress(app))
         try:
             await app.run(self._stop)
         except OffsetsLostError as error:
@@ -246,7 +251,36 @@ class Worker:
             ) from None
         finally:
             watch.cancel()
+            self._watchdog.put_away()
             self._metrics.ready.set(0)
+
+    async def _watch_progress(self, app: ChunkApp) -> None:
+        told = False
+        idle_since = time.monotonic()
+        while not self._progress.over:
+            self._watchdog.feed()
+            if self.missing().get("waiting_for") not in {"assignment", "broker"}:
+                idle_since = time.monotonic()
+            if (seconds := time.monotonic() - idle_since) > self._settings.broker_timeout_seconds:
+                app.give_up(
+                    EngineError(f"the brokers have let this worker do nothing for {seconds:.0f} seconds")
+                )
+            chunk = app.oldest_chunk()
+            self._progress.look(chunk, waits_for_broker=app.outlet.full or app.waits_for_broker())
+            if chunk is not None and self._progress.stalled and not told:
+                told = True
+                tp, _, next_offset = chunk.spans[0]
+                log.error(
+                    "worker.stalled",
+                    topic=tp.topic,
+                    partition=tp.partition,
+                    before_offset=next_offset,
+                    seconds=round(self._progress.seconds),
+                )
+            told &= self._progress.stalled
+            await asyncio.sleep(WATCH_SECONDS)
+        # The watchdog is fed no more: should the agent let nobody stop it either, that ends the process.
+        app.give_up(EngineError(self.stalled() or "an agent is stuck"))
 
     async def _watch_readiness(self, app: ChunkApp) -> None:
         ready = False
@@ -258,7 +292,11 @@ class Worker:
                 ready = False
                 started = time.monotonic()
                 self._metrics.ready.set(0)
-                log.info("worker.rebalancing")
+                waiting_for = self.missing().get("waiting_for")
+                if waiting_for in {"agent", "broker"}:
+                    log.warning("worker.waiting", waiting_for=waiting_for)
+                else:
+                    log.info("worker.rebalancing")
             rebalances = app.rebalances
             if not ready and not self.missing():
                 ready = True

@@ -214,9 +214,20 @@ class ChunkApp(faust.App):
         """Whether the tables are as their changelogs are, and nothing has failed."""
         return bool(self.tables.actives_ready) and not self.in_recovery and self._failure_reason is None
 
-    def oldest_chunk_seconds(self) -> float:
-        """Return for how long an agent has been at work on one chunk; 0 when none is."""
-        return self._consumer.oldest_in_hand_seconds() if self._consumer is not None else 0.0
+    def oldest_chunk(self) -> Chunk | None:
+        """Return the chunk that an agent has been at work on longest; None when there is none."""
+        return self._consumer.oldest_in_hand() if self._consumer is not None else None
+
+    def waits_for_broker(self) -> bool:
+        """Whether the broker has not spoken for the session timeout, of our membership or our records."""
+        silent = self.outlet.silent_seconds > self.options.session_timeout_seconds
+        return silent or (self._consumer is not None and self._consumer.membership_in_doubt)
+
+    def give_up(self, reason: BaseException) -> None:
+        """Take in no more work, commit nothing more, and end with the reason."""
+        if self._consumer is not None:
+            self._consumer.fail(reason)
+        self.failed(reason)
 
     def lags(self) -> dict[TP, int]:
         """Return how many records of each assigned partition are not committed yet."""

@@ -109,6 +109,11 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 
         coordinator._do_heartbeat = noted_heartbeat
 
+    async def on_thread_stop(self) -> None:
+        """Stop aiokafka's consumer; without a broker its own cancelled task would end the thread before."""
+        with suppress(asyncio.CancelledError):
+            await super().on_thread_stop()
+
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Note the membership that comes with an assignment."""
         self.membership_confirmed_at = membership_clock()
@@ -218,7 +223,8 @@ class ChunkConsumer(driver.Consumer):
         #: Whether agents may begin chunks, and stream partitions be fetched from: not in a rebalance.
         self._admitting = False
         self._positioned = False
-        self._in_hand: dict[Chunk, float] = {}
+        #: In the order in which they were begun.
+        self._in_hand: dict[Chunk, None] = {}
         self._nothing_in_hand = asyncio.Event()
         self._nothing_in_hand.set()
         self._no_fetch_under_way = asyncio.Event()
@@ -326,7 +332,7 @@ class ChunkConsumer(driver.Consumer):
         """Tell that an agent takes a chunk in hand; False when it's void and must be let go."""
         if not self._admitting or chunk.epoch != self.epoch or self._failure is not None:
             return False
-        self._in_hand[chunk] = time.monotonic()
+        self._in_hand[chunk] = None
         self._nothing_in_hand.clear()
         return True
 
@@ -345,9 +351,17 @@ class ChunkConsumer(driver.Consumer):
                 )
             self._done[tp] = next_offset
 
-    def oldest_in_hand_seconds(self) -> float:
-        """Return for how long agents have been at work on the chunk that they began first."""
-        return time.monotonic() - min(self._in_hand.values()) if self._in_hand else 0.0
+    def oldest_in_hand(self) -> Chunk | None:
+        """Return the chunk that agents at work now began first."""
+        return next(iter(self._in_hand), None)
+
+    @property
+    def membership_in_doubt(self) -> bool:
+        """Whether the group may have counted us out: no heartbeat was answered for the session timeout."""
+        confirmed_at = self._thread.membership_confirmed_at
+        if confirmed_at is None:
+            return False
+        return membership_clock() - confirmed_at > self.app.options.session_timeout_seconds
 
     def fail(self, reason: BaseException) -> None:
         """Stop taking in work and stop committing, for good; the worker sees it and exits."""
@@ -522,7 +536,7 @@ class ChunkConsumer(driver.Consumer):
         streams = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
         try:
             committed = await self._thread.seek_streams(streams)
-        except (OffsetsLostError, KafkaError) as reason:  # Faust would print its traceback
+        except OffsetsLostError as reason:
             self.fail(reason)
             return
         for offsets in (self._done, self._delivered, self._committed):

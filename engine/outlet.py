@@ -100,6 +100,7 @@ class Outlet:
         self._lanes: dict[TP, _Lane] = {}
         self._filling: set[_Lane] = set()
         self._unacknowledged: set[_Batch] = set()
+        self._heard_at = 0.0
         self._pending_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
@@ -188,6 +189,11 @@ class Outlet:
     def full(self) -> bool:
         """Whether too much is unacknowledged, so that who takes in more work waits."""
         return not self._room.is_set()
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long the broker has acknowledged nothing of what waits for that; 0 when nothing does."""
+        return time.monotonic() - self._heard_at if self._unacknowledged else 0.0
 
     @property
     def pending(self) -> bool:
@@ -280,6 +286,8 @@ class Outlet:
             lane.fence.put_round(builder)
         batch = lane.filling = _Batch(lane.tp.topic, builder, loop.create_future())
         self._filling.add(lane)
+        if not self._unacknowledged:
+            self._heard_at = time.monotonic()
         self._unacknowledged.add(batch)
         if self._linger is None:
             self._linger = loop.call_later(self._linger_seconds, self._linger_over)
@@ -341,6 +349,7 @@ class Outlet:
             # The batch's first offset; -1 where a retry found its own success.
             last_offset = metadata.offset + batch.builder.record_count() - 1
             lane.last_offset = max(lane.last_offset or 0, last_offset)
+        self._heard_at = time.monotonic()
         self._unacknowledged.discard(batch)
         self._pending_bytes -= batch.bytes
         if self._pending_bytes <= self._max_pending_bytes:

@@ -335,4 +335,4 @@ async def test_an_agent_that_never_lets_go_ends_the_worker(engine: Engine) -> No
     await consumer.wait_empty()
     assert "had a chunk in hand for 0.2 seconds" in str(engine.app._failure_reason)
     assert "commit" not in engine.journal
-    assert consumer.oldest_in_hand_seconds() >= 0.2
+    assert consumer.oldest_in_hand() is not None
