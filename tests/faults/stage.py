@@ -2,15 +2,18 @@
 
 import asyncio
 import itertools
+import resource
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from aiokafka.errors import KafkaError
+
 from tests.e2e.events import by_student, semester
-from tests.e2e.harness import Deployment, Worker, until
+from tests.e2e.harness import Deployment, Raw, Worker, until
 from tests.faults.outcome import Outcome
 from tests.kafka import KafkaBroker
 
@@ -101,7 +104,7 @@ async def feeding(deployment: Deployment, *, seed: int, per_second: int = 300) -
             step = max(1, per_second // pieces_per_second)
             for start in range(0, len(messages), step):
                 began = asyncio.get_running_loop().time()
-                await deployment.produce(messages[start : start + step])
+                await _written(deployment, messages[start : start + step])
                 await asyncio.sleep(began + 1 / pieces_per_second - asyncio.get_running_loop().time())
 
     task = asyncio.create_task(feed())
@@ -111,6 +114,23 @@ async def feeding(deployment: Deployment, *, seed: int, per_second: int = 300) -
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def _written(deployment: Deployment, messages: Sequence[Raw]) -> None:
+    """Write messages, all again where the broker went away in between."""
+    while True:
+        try:
+            await asyncio.wait_for(deployment.produce(messages), 30)
+        except (KafkaError, TimeoutError):
+            await asyncio.sleep(0.5)
+        else:
+            return
+
+
+def resident_mib(worker: Worker) -> float:
+    """Return how much memory a worker's process has."""
+    pages = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1024 / 1024
 
 
 async def finish(deployment: Deployment, worker: Worker, seconds: float = 180.0) -> None:

@@ -3,8 +3,10 @@
 from typing import Final
 
 from tests.faults.outcome import Scenario
-from tests.faults.scenarios import kills, zombies
+from tests.faults.scenarios import brokers, kills, refused, stops, workers, zombies
+
+_FILES: Final = (kills, stops, zombies, workers, brokers, refused)
 
 SCENARIOS: Final[tuple[Scenario, ...]] = tuple(
-    sorted([*kills.SCENARIOS, *zombies.SCENARIOS], key=lambda scenario: scenario.number)
+    sorted((scenario for file in _FILES for scenario in file.SCENARIOS), key=lambda scenario: scenario.number)
 )

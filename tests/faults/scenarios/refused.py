@@ -1,0 +1,155 @@
+"""5: a topic that takes nothing: no source offset passes an effect that was not acknowledged."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from tests.clients import admin_client
+from tests.e2e.harness import Deployment, Worker
+from tests.e2e.oracle import Topics
+from tests.faults.outcome import Outcome, Scenario
+from tests.faults.stage import Stage, feeding, finish, resident_mib
+from tests.secured import Acl, SecuredKafka
+
+#: What a worker may grow by while it can't write.
+GROWTH_MIB: Final = 150.0
+
+Step = Callable[[], Awaitable[Any]]
+
+
+async def too_few_replicas(stage: Stage) -> Outcome:
+    """Want more replicas in sync than there are, of the topic of records: the worker waits, and goes on."""
+    async with stage.deployment() as deployment:
+        topic = deployment.topology.records.name
+
+        async def spoil() -> None:
+            await _configure(deployment, topic, {"min.insync.replicas": "2"})
+
+        async def mend() -> None:
+            await _configure(deployment, topic, {})
+
+        return await _refused(stage, deployment, spoil, mend, ends_by_itself=False)
+
+
+async def full(stage: Stage) -> Outcome:
+    """Let the topic of records take tiny batches only: the worker ends, the next goes on when mended."""
+    async with stage.deployment() as deployment:
+        topic = deployment.topology.records.name
+
+        async def spoil() -> None:
+            await _configure(deployment, topic, {"max.message.bytes": "100"})
+
+        async def mend() -> None:
+            await _configure(deployment, topic, {"max.message.bytes": str(8 * 1024 * 1024)})
+
+        return await _refused(
+            stage, deployment, spoil, mend, ends_by_itself=True, says="refused a batch for good"
+        )
+
+
+async def deleted(stage: Stage) -> Outcome:
+    """Delete the topic of snapshots before anything is in it, and create it again."""
+    async with stage.deployment() as deployment:
+        topic = deployment.topology.snapshots.name
+
+        async def spoil() -> None:
+            async with admin_client(deployment.bootstrap) as admin:
+                await admin.delete_topics([topic])
+
+        async def mend() -> None:
+            done = await asyncio.to_thread(deployment.run, "topics", "create")
+            assert done.returncode == 0, done.stderr
+
+        return await _refused(stage, deployment, spoil, mend, ends_by_itself=False, kill=True)
+
+
+async def read_only(stage: Stage) -> Outcome:
+    """Forbid the worker's user to write to the topic of records."""
+    kafka = SecuredKafka(Path(stage.folder) / "secured")
+    with kafka.broker:
+        async with stage.deployment(kafka.broker.bootstrap) as deployment:
+            topology = deployment.topology
+            allowed = [Acl("group", deployment.app_id, "Read")]
+            for spec in topology.all:
+                allowed += [Acl("topic", spec.name, operation) for operation in ("Read", "DescribeConfigs")]
+                if spec is not topology.records:
+                    allowed.append(Acl("topic", spec.name, "Write"))
+            await kafka.allow("worker", *allowed)
+
+            async def nothing() -> None:
+                """Leave it as it has been from the start."""
+
+            async def mend() -> None:
+                await kafka.allow("worker", Acl("topic", topology.records.name, "Write"))
+
+            return await _refused(
+                stage, deployment, nothing, mend, ends_by_itself=True, settings=kafka.login("SCRAM-SHA-512")
+            )
+
+
+async def _refused(
+    stage: Stage,
+    deployment: Deployment,
+    spoil: Step,
+    mend: Step,
+    *,
+    ends_by_itself: bool,
+    kill: bool = False,
+    says: str = "",
+    settings: dict[str, str] | None = None,
+) -> Outcome:
+    """Spoil a topic before anything is read, let work come, mend it, and see whether anything is missing."""
+    seconds = 5.0 if stage.quick else 30.0
+    outcome = Outcome()
+
+    def start() -> Worker:
+        return deployment.worker("one", instance_id="one", **(settings or {}))
+
+    worker = await start().until_ready()
+    await spoil()
+    async with feeding(deployment, seed=52):
+        before_mib = resident_mib(worker)
+        if ends_by_itself:
+            assert await worker.until_ended() == 1, "the worker did not end with 1"
+            assert says in worker.output
+            assert "Traceback" not in worker.output
+            outcome.notes.append("the worker ended with 1")
+        else:
+            await asyncio.sleep(seconds)
+            assert worker.exit_code is None, f"the worker ended with {worker.exit_code}"
+            grown_mib = resident_mib(worker) - before_mib
+            assert grown_mib < GROWTH_MIB, f"the worker grew by {grown_mib:.0f} MiB"
+            assert (await worker.get("/healthz"))[0] == 200, "the worker calls itself dead"
+            outcome.notes.append(f"the worker waited {seconds:g} s and grew by {grown_mib:.0f} MiB")
+    committed = sum((await deployment.committed()).values())
+    if kill:
+        # What it holds and nobody took is lost with it: unless it is read again, it will be missing.
+        await worker.kill()
+        outcome.kills += 1
+    await mend()
+    if worker.exit_code is not None:
+        worker = await start().until_ready()
+    await finish(deployment, worker)
+    outcome.compare(await Topics.read(deployment), repeats_allowed=True, students_in_order=True)
+    outcome.notes.append(f"{committed} offsets committed meanwhile")
+    return outcome
+
+
+async def _configure(deployment: Deployment, topic: str, config: dict[str, str]) -> None:
+    """Give a topic these settings of its own and no others."""
+    async with admin_client(deployment.bootstrap) as admin:
+        answers = await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=config)])
+    for answer in answers:
+        for code, message, *_ in answer.resources:
+            assert code == 0, message
+
+
+SCENARIOS: Final = (
+    Scenario(5, "A derived topic has too few replicas", too_few_replicas),
+    Scenario(5, "A derived topic takes only tiny batches", full, in_tests=False),
+    Scenario(5, "A derived topic is deleted", deleted, in_tests=False),
+    Scenario(5, "A derived topic is read-only", read_only, in_tests=False),
+)
