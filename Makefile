@@ -64,15 +64,6 @@ soak: ## Feed two workers for half an hour and kill one of them every 20 seconds
 	@$(MAKE) --silent $(JARS)
 	@.venv/bin/python -m tests.faults.soak $(ARGS)
 
-.PHONY: javascript-packages
-javascript-packages: $(JAVASCRIPT) ## Fetch the packages of the documentation's example in JavaScript (once, 1 MB)
-
-$(JAVASCRIPT): docs/examples/javascript/package.json
-	@echo "Fetching the packages of the example in JavaScript into target/javascript ..."
-	@rm -rf target/javascript && mkdir -p target/javascript && cp $< target/javascript/
-	@cd target/javascript && npm install --silent --no-package-lock --no-audit --no-fund
-	@touch $@
-
 PEERS := target/bench/quix.stamp target/bench/kafka-streams.stamp
 .PHONY: bench bench-quick bench-contenders profile
 bench: bench-contenders ## Measure beside the peers (half an hour on a quiet machine); BENCH=grades measures a part
