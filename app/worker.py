@@ -220,7 +220,9 @@ class Worker:
     async def _work(self) -> None:
         self._waiting_for = "start"
         app = self._app = self._build()
-        watch = asyncio.gather(self._watch_readiness(app), self._watch_progress(app))
+        watches = [
+            asyncio.create_task(watch) for watch in (self._watch_readiness(app), self._watch_progress(app))
+        ]
         try:
             await app.run(self._stop)
         except OffsetsLostError as error:
@@ -250,7 +252,8 @@ class Worker:
                 "the log says where."
             ) from None
         finally:
-            watch.cancel()
+            for watch in watches:
+                watch.cancel()
             self._watchdog.put_away()
             self._metrics.ready.set(0)
 

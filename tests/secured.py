@@ -40,10 +40,10 @@ _LISTENERS: Final = {
 }
 _MODULES: Final = "org.apache.kafka.common.security"
 
-_TOPIC, _GROUP, _CLUSTER = 2, 3, 4
+_TOPIC, _GROUP, _TRANSACTIONAL_ID = 2, 3, 5
 _LITERAL, _PREFIXED = 3, 4
 _ALLOW: Final = 3
-_RESOURCES: Final = {"topic": _TOPIC, "group": _GROUP, "cluster": _CLUSTER}
+_RESOURCES: Final = {"topic": _TOPIC, "group": _GROUP, "transactional id": _TRANSACTIONAL_ID}
 _OPERATIONS: Final = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
 
 

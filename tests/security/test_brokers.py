@@ -31,6 +31,7 @@ def least(deployment: Deployment) -> list[Acl]:
         *(Acl("topic", spec.name, "Read") for spec in read),
         *(Acl("topic", spec.name, "Write") for spec in written),
         Acl("group", deployment.app_id, "Read"),
+        Acl("transactional id", f"{deployment.app_id}*", "Write"),
     ]
 
 
