@@ -5,7 +5,6 @@ name is looked up first with a decoder that skips all the rest; only the four gr
 and those strictly, so that what is read from them is what every JSON parser reads.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +14,8 @@ import msgspec
 import orjson
 
 from models.canvas import GRADE_EVENT_NAMES
-from models.fields import MAX_STATUS_CHARACTERS, Id, Score, StatusName, Time
+from models.documented import read_documented
+from models.fields import Id, Score, StatusName, Time
 from models.records import (
     RECORD_TYPES,
     GradeChange,
@@ -23,15 +23,21 @@ from models.records import (
     GradeRecordBase,
     MisnamedGradeOverride,
 )
-from models.times import canonical_time, epoch_ms
-
-LOCAL_IDS: Final = 10**13
-"""Global id = shard * LOCAL_IDS + local id, in all of Canvas."""
-
-MIN_GLOBAL_ID_DIGITS: Final = len(str(LOCAL_IDS))
-MAX_ID_DIGITS: Final = 19
-MAX_TEXT_CHARACTERS: Final = 255
-"""Longest `root_account_uuid`, and longest `job_id`."""
+from models.times import is_after
+from models.values import (
+    MAX_TEXT_CHARACTERS,
+    WrongError,
+    course_of,
+    flag,
+    job_of,
+    lenient_id,
+    number,
+    optional_id,
+    shard_of,
+    status_name,
+    text,
+    time,
+)
 
 
 class Reason(StrEnum):
@@ -99,15 +105,18 @@ def read(
         return Rejected(Reason.EMPTY, "value: empty")
     if len(value) > limits.max_value_bytes:
         return Rejected(Reason.TOO_LARGE, f"value: more than {limits.max_value_bytes} bytes")
+    latest_ms = None if timestamp is None or timestamp < 0 else timestamp + limits.max_future_ms
     try:
         header = _decode_header(value)
     except (ValueError, RecursionError):  # let the strict reading say what is wrong
-        return _read_strictly(value, timestamp, limits)
+        return _read_strictly(value, latest_ms, limits)
     metadata = header.metadata or header.attributes
     name = metadata and metadata.event_name
-    if name and name not in GRADE_EVENT_NAMES:
+    if not name:
+        return _read_strictly(value, latest_ms, limits)
+    if name not in GRADE_EVENT_NAMES:
         return Ignored(name)
-    return _read_strictly(value, timestamp, limits)
+    return read_documented(value, name, latest_ms) or _read_strictly(value, latest_ms, limits)
 
 
 class _Named(msgspec.Struct):
@@ -124,12 +133,8 @@ _decode_header = msgspec.json.Decoder(_Header).decode
 _Object: TypeAlias = dict[str, Any]
 
 
-class _WrongError(Exception):
-    """What is wrong with a value, without the value."""
-
-
 def _read_strictly(
-    value: bytes, timestamp: int | None, limits: ReadLimits
+    value: bytes, latest_ms: int | None, limits: ReadLimits
 ) -> GradeRecord | Ignored | Rejected:
     try:
         event = orjson.loads(value)
@@ -156,10 +161,10 @@ def _read_strictly(
         detail = f"{about}.root_account_uuid: not a text of 1 to {MAX_TEXT_CHARACTERS} characters"
         return Rejected(Reason.INVALID_METADATA, detail, name)
     try:
-        event_time = _time(metadata.get("event_time"), None)
-    except _WrongError as wrong:
+        event_time = time(metadata.get("event_time"), None)
+    except WrongError as wrong:
         return Rejected(Reason.INVALID_METADATA, f"{about}.event_time: {wrong}", name)
-    if timestamp is not None and timestamp >= 0 and epoch_ms(event_time) > timestamp + limits.max_future_ms:
+    if latest_ms is not None and is_after(event_time, latest_ms):
         detail = f"{about}.event_time: more than {limits.max_future_ms} ms ahead of the message"
         return Rejected(Reason.FUTURE_EVENT, detail, name)
     return _read_body(event.get("body"), metadata, name, root_account_uuid, event_time)
@@ -184,19 +189,19 @@ def _read_body(
     if record_type is GradeChange and _is_override(body):
         # From here on it is one, for whoever counts it too.
         name, record_type = "grade_override", MisnamedGradeOverride
-    shard = _shard_of(metadata)
+    shard = shard_of(metadata.get("context_id"), metadata.get("root_account_id"))
     field = "user_id"
     try:
-        user_id = _optional_id(body.get("user_id"), shard)
+        user_id = optional_id(body.get("user_id"), shard)
         if record_type is GradeChange:
             field = "student_id"  # the same person, says Canvas; it will do where user_id is missing
-            student_id = _optional_id(body.get("student_id"), shard)
+            student_id = optional_id(body.get("student_id"), shard)
             user_id = user_id or student_id
-            course_id = _course_of(metadata, shard)
+            course_id = course_of(metadata.get("context_type"), metadata.get("context_id"), shard)
             required = "submission_id"
         else:
             field = required = "course_id"
-            course_id = _optional_id(body.get("course_id"), shard)
+            course_id = optional_id(body.get("course_id"), shard)
         fields: _Object = {
             "event_id": None,
             "type": name,
@@ -204,13 +209,13 @@ def _read_body(
             "root_account_uuid": root_account_uuid,
             "user_id": user_id,
             "course_id": course_id,
-            "actor_id": _lenient_id(metadata.get("user_id"), shard),
-            "job_id": _job_of(metadata),
+            "actor_id": lenient_id(metadata.get("user_id"), shard),
+            "job_id": job_of(metadata.get("job_id")),
         }
         for field, good_type, take in _OWN_FIELDS[record_type]:
             given = body.get(field)
             fields[field] = given if given is None or type(given) is good_type else take(given, shard)
-    except _WrongError as wrong:
+    except WrongError as wrong:
         return Rejected(Reason.INVALID_BODY, f"body.{field}: {wrong}", name)
     if user_id is None:
         return Rejected(Reason.INVALID_BODY, "body.user_id: missing", name)
@@ -228,99 +233,15 @@ def _is_override(body: _Object) -> bool:
     )
 
 
-def _shard_of(metadata: _Object) -> int | None:
-    for field in ("context_id", "root_account_id"):
-        canvas_id = int(_lenient_id(metadata.get(field), None) or 0)
-        if canvas_id >= LOCAL_IDS:
-            return canvas_id // LOCAL_IDS
-    return None
-
-
-def _course_of(metadata: _Object, shard: int | None) -> str | None:
-    return (
-        _lenient_id(metadata.get("context_id"), shard) if metadata.get("context_type") == "Course" else None
-    )
-
-
-def _job_of(metadata: _Object) -> str | None:
-    job_id = metadata.get("job_id")
-    if type(job_id) is int and job_id >= 0:
-        return str(job_id)
-    return job_id if type(job_id) is str and 0 < len(job_id) <= MAX_TEXT_CHARACTERS else None
-
-
-# How the value of a field is read, by the field's type. Each takes the value and the event's shard and
-# returns what the record holds. Floats and booleans are good as they are and do not come here.
-
-
-def _optional_id(value: object, shard: int | None) -> str | None:
-    if value is None or value == "":
-        return None
-    if type(value) is int:
-        value = str(value)  # a sign is refused below
-    if type(value) is not str or len(value) > MAX_ID_DIGITS or not (value.isascii() and value.isdigit()):
-        raise _WrongError(f"not an id of 1 to {MAX_ID_DIGITS} digits")
-    if shard is not None and len(value) >= MIN_GLOBAL_ID_DIGITS:
-        id_shard, local_id = divmod(int(value), LOCAL_IDS)
-        if id_shard == shard:
-            return str(local_id)
-    return value
-
-
-def _lenient_id(value: object, shard: int | None) -> str | None:
-    try:
-        return _optional_id(value, shard)
-    except _WrongError:
-        return None
-
-
-_number_text = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?").fullmatch
-
-
-def _number(value: object, _shard: int | None) -> float:
-    if type(value) is int:
-        return float(value)
-    if type(value) is str and _number_text(value):
-        try:
-            return float(orjson.loads(value))  # as the same digits are read without quotes
-        except orjson.JSONDecodeError:
-            raise _WrongError("beyond the range of a number") from None
-    raise _WrongError("not a number")
-
-
-def _text(value: object, _shard: int | None) -> str | None:
-    if type(value) is str:
-        return value or None
-    raise _WrongError("not a text")
-
-
-def _status_name(value: object, shard: int | None) -> str | None:
-    name = _text(value, shard)
-    if name is not None and len(name) > MAX_STATUS_CHARACTERS:
-        raise _WrongError(f"longer than {MAX_STATUS_CHARACTERS} characters")
-    return name
-
-
-def _flag(_value: object, _shard: int | None) -> bool:
-    raise _WrongError("not true or false")
-
-
-def _time(value: object, _shard: int | None) -> str:
-    time = canonical_time(value) if type(value) is str else None
-    if time is None:
-        raise _WrongError("not an RFC 3339 time with an offset")
-    return time
-
-
 _Reader: TypeAlias = tuple[type | None, Callable[[object, int | None], str | float | bool | None]]
 
 _READERS: Mapping[object, _Reader] = {
-    Id: (None, _optional_id),
-    Score: (float, _number),
-    Time: (None, _time),
-    str: (None, _text),
-    StatusName: (None, _status_name),
-    bool: (bool, _flag),
+    Id: (None, optional_id),
+    Score: (float, number),
+    Time: (None, time),
+    str: (None, text),
+    StatusName: (None, status_name),
+    bool: (bool, flag),
 }
 """By a field's declared type: the type of which every value is good as it is, and the reader of others."""
 

@@ -68,7 +68,7 @@ class GradeRecordBase(BaseModel):
     @classmethod
     def _of(cls, fields: dict[str, Any]) -> Self:
         """Return the record that has these very fields, as pydantic would leave it."""
-        record = cls.__new__(cls)
+        record = _new(cls)
         _set_dict(record, fields)
         _set_fields_set(record, _field_names[cls])
         _set_extra(record, None)
@@ -76,6 +76,7 @@ class GradeRecordBase(BaseModel):
         return record
 
 
+_new = object.__new__
 # The models are frozen, so what pydantic keeps of them is set past their __setattr__.
 _set_dict, _set_fields_set, _set_extra, _set_private = (
     BaseModel.__dict__[slot].__set__
