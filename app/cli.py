@@ -6,10 +6,11 @@ import asyncio
 import functools
 import json
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import click
 
@@ -29,6 +30,13 @@ ONE_SHOT_BROKER_TIMEOUT_SECONDS = 10.0
 
 PIPE_WIDTH = 200
 """Columns of a table that is not shown on a terminal: wide enough that nothing is cut."""
+
+
+class ShowProgress(Protocol):
+    """Shows how far something is."""
+
+    def __call__(self, done: int, total: int, doing: str = ...) -> None:
+        """Show how much of all is done and, where that changes, what is being done."""
 
 
 class Sentence(click.ClickException):
@@ -118,6 +126,22 @@ def console() -> Console:
     return Console(
         width=None if terminal else PIPE_WIDTH, highlight=False, color_system="auto" if terminal else None
     )
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[ShowProgress]:
+    """Show a bar on stderr, where there is somebody to look at it, and give what moves it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    terminal = Console(stderr=True)
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+
+        def show(done: int, total: int, doing: str = what) -> None:
+            bar.update(task, completed=done, total=total, description=doing)
+
+        yield show
 
 
 def print_json(value: object) -> None:

@@ -114,9 +114,9 @@ def compare(
                 f"Topic {spec.name} has {topic.partitions} partitions and needs {spec.partitions} "
                 "(GRADEWATCH_PARTITIONS).",
                 "A student must fall on the same partition in every topic but the raw one: set "
-                f"GRADEWATCH_PARTITIONS={topic.partitions} if all of them have so many, or take another "
-                "GRADEWATCH_TOPIC_PREFIX and GRADEWATCH_APP_ID for new topics, or delete the topics named "
-                "here and run `gradewatch topics create`.",
+                f"GRADEWATCH_PARTITIONS={topic.partitions} if all of them have so many; or move into new "
+                "topics, with all that is known, by `gradewatch topics repartition --help`; or, where the topics "
+                "named here are empty, delete them and run `gradewatch topics create`.",
             )
         yield from _compare_config(spec, topic)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
-from app.cli import Moment, broker_timeout_seconds, console, print_json, run, with_settings
-from app.dead_letters import Letter, Position, Progress, Wanted, archive
+from app.cli import Moment, broker_timeout_seconds, console, print_json, progress_bar, run, with_settings
+from app.dead_letters import Letter, Position, Wanted, archive
 from app.letters_shown import document, lines, origin, printable, size, summary
 from app.settings import Settings
 from models.grades import Reason
@@ -139,7 +139,7 @@ def list_(settings: Settings, /, limit: int, as_json: bool, **options: Any) -> N
     reasons: Counter[str] = Counter()
 
     async def read() -> None:
-        with _progress("Reading") as progress:
+        with progress_bar("Reading") as progress:
             async with (
                 archive(settings, broker_timeout_seconds(settings)) as letters,
                 aclosing(letters.read(_wanted(**options), progress)) as found,
@@ -288,28 +288,16 @@ async def _replay(
     timeout_seconds = broker_timeout_seconds(settings)
     async with archive(settings, timeout_seconds) as letters:
         if dry_run or ask:
-            with _progress("Looking") as progress:
+            with progress_bar("Looking") as progress:
                 planned = await plan(settings, letters, wanted, limit, progress)
             if dry_run or not planned.replayed:
                 return planned
             click.echo(_sentence("To be replayed", planned, settings.topology().raw.name), err=True)
             click.confirm("Replay them?", abort=True, err=True)
-        with _progress("Replaying") as progress:
+        with progress_bar("Replaying") as progress:
             return await replay(settings, letters, wanted, limit, progress, timeout_seconds=timeout_seconds)
 
 
 def _sentence(what: str, outcome: Outcome, raw: str) -> str:
     counts = ", ".join(f"{count:,} {printable(reason)}" for reason, count in outcome.replayed.most_common())
     return f"{what}: {outcome.replayed.total():,} to {raw}" + (f" ({counts})." if counts else ".")
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Progress]:
-    """Show a bar on stderr, where there is somebody to look at it."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    terminal = Console(stderr=True)
-    with Bar(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from app.cli import broker_timeout_seconds, console, print_json, run, with_settings
+from app.cli import broker_timeout_seconds, console, print_json, progress_bar, run, with_settings
 from app.errors import GradewatchError
 from app.rules import load_rules
 from app.settings import Settings
@@ -82,20 +82,8 @@ def show(settings: Settings, student: Student, staff: bool, as_json: bool) -> No
 
 
 def _read(settings: Settings, student: Student) -> StudentState | None:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    terminal = Console(stderr=True)
-    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
-        task = bar.add_task("Reading the changelog", total=None)
-        return run(
-            read_state(
-                settings,
-                student.key,
-                broker_timeout_seconds(settings),
-                lambda done, total: bar.update(task, completed=done, total=total),
-            )
-        )
+    with progress_bar("Reading the changelog") as progress:
+        return run(read_state(settings, student.key, broker_timeout_seconds(settings), progress))
 
 
 def _snapshot(

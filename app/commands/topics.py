@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from agents.topology import TopicSpec
-from app.cli import broker_timeout_seconds, console, print_json, run, with_settings
+from app.cli import broker_timeout_seconds, console, print_json, progress_bar, run, with_settings
 from app.errors import TopicsError
 from app.settings import Settings
 from app.topics import Report, Severity, check_topics, create_topics, explain, show_retention
@@ -36,6 +36,45 @@ def create(settings: Settings, as_json: bool) -> None:
 def check(settings: Settings, as_json: bool) -> None:
     """Compare the topics with what a worker needs; exits with 1 when it would refuse to start."""
     _show(run(check_topics(settings, broker_timeout_seconds(settings))), as_json=as_json)
+
+
+@command.command()
+@click.option(
+    "--from-app-id", required=True, metavar="NAME", help="GRADEWATCH_APP_ID of the deployment to take over."
+)
+@click.option(
+    "--from-prefix",
+    default="",
+    metavar="PREFIX",
+    help="GRADEWATCH_TOPIC_PREFIX of the deployment to take over.  [default: none]",
+)
+@json_option
+@with_settings
+def repartition(settings: Settings, from_app_id: str, from_prefix: str, as_json: bool) -> None:
+    """Take over another deployment's state into topics with another number of partitions.
+
+    The settings are those of the new deployment: GRADEWATCH_PARTITIONS as it is to be, a new
+    GRADEWATCH_APP_ID and a new GRADEWATCH_TOPIC_PREFIX, and GRADEWATCH_RAW_TOPIC the raw topic of the old
+    one, whose workers must have been stopped. Its topics are left as they are.
+    """
+    from app.repartition import repartition as take_over
+
+    with progress_bar("Copying") as bar:
+        copied = run(
+            take_over(
+                settings,
+                from_app_id=from_app_id,
+                from_prefix=from_prefix,
+                timeout_seconds=broker_timeout_seconds(settings),
+                progress=lambda topic, done, total: bar(done, total, f"Copying {topic}"),
+            )
+        )
+    if as_json:
+        print_json([each._asdict() for each in copied])
+        return
+    for each in copied:
+        click.echo(f"{each.messages:,} messages from {each.source} to {each.target}.")
+    click.echo("Now start workers with these settings, and let subscribers read the new topics.")
 
 
 def _show(report: Report, *, as_json: bool) -> None:
