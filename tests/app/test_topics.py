@@ -61,7 +61,7 @@ def test_another_partition_count_is_a_failure_with_the_ways_out() -> None:
     )
     assert "set GRADEWATCH_PARTITIONS=4" in advice
     assert "GRADEWATCH_TOPIC_PREFIX" in advice
-    assert "delete the topics" in advice
+    assert "`gradewatch topics repartition`" in advice
 
 
 def test_the_raw_topic_may_have_any_partitions() -> None:
