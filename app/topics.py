@@ -115,7 +115,7 @@ def compare(
                 "(GRADEWATCH_PARTITIONS).",
                 "A student must fall on the same partition in every topic but the raw one: set "
                 f"GRADEWATCH_PARTITIONS={topic.partitions} if all of them have so many; or move into new "
-                "topics, with all that is known, by `gradewatch topics repartition`; or, where the topics named "
+                "topics with `gradewatch topics repartition`, which loses nothing; or, where the topics named "
                 "here are empty, delete them and run `gradewatch topics create`.",
             )
         yield from _compare_config(spec, topic)

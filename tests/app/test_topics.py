@@ -60,7 +60,6 @@ def test_another_partition_count_is_a_failure_with_the_ways_out() -> None:
         changelog == "Topic gw-student_scores-changelog has 4 partitions and needs 8 (GRADEWATCH_PARTITIONS)."
     )
     assert "set GRADEWATCH_PARTITIONS=4" in advice
-    assert "GRADEWATCH_TOPIC_PREFIX" in advice
     assert "`gradewatch topics repartition`" in advice
 
 
