@@ -5,6 +5,7 @@ Each is one pure function, which leaves as soon as it is clear that nothing chan
 
 from collections.abc import Callable
 from operator import attrgetter
+from typing import Final, TypeAlias
 
 from models.alerts import Severity, Status
 from models.records import CourseGradeChange, FinalGradeCustomStatus, GradeChange, GradeOverride
@@ -30,35 +31,14 @@ from tables.parameters import (
 )
 from tables.scores import Point, StudentScores, find_submission
 
+ScoreOf: TypeAlias = Callable[[Point], float | None]
 
-def score_drop(case: Case[CourseGradeChange], held: Held, p: ScoreDrop) -> Verdict:
-    """Hold while the posted score is far below the peak of the points before it in the window."""
-    score = case.record.current_score
-    if score is None:
-        return held, ()
-    peak = _peak(case.after.points, p.window, _posted)
-    if not held and (peak is None or peak - score < p.min_drop / 2):  # short of min_drop, however rounded
-        return held, ()
-    return _drop("posted score", score, case.before.current, peak, held, p)
+POSTED: Final[ScoreOf] = attrgetter("current")
+HIDDEN: Final[ScoreOf] = attrgetter("unposted")
 
 
-def hidden_score_drop(case: Case[CourseGradeChange], held: Held, p: HiddenScoreDrop) -> Verdict:
-    """Do as score_drop does with the score that has unposted grades in it."""
-    score = case.record.unposted_current_score
-    if score is None:
-        return held, ()
-    peak = _peak(case.after.points, p.window, _hidden)
-    return _drop("score with unposted grades", score, case.before.unposted_current, peak, held, p)
-
-
-_posted: Callable[[Point], float | None] = attrgetter("current")
-_hidden: Callable[[Point], float | None] = attrgetter("unposted")
-
-
-def _peak(
-    points: tuple[Point, ...], window_ms: int, score_of: Callable[[Point], float | None]
-) -> float | None:
-    """Return the highest score of a window before the newest point, which is the record's."""
+def peak_before(points: tuple[Point, ...], window_ms: int, score_of: ScoreOf) -> float | None:
+    """Return the highest score of a window before the newest point; null where none is known."""
     at = points[-1].at
     since_ms = at - window_ms
     peak = None
@@ -70,6 +50,26 @@ def _peak(
             if score is not None and (peak is None or score >= peak):
                 peak = score
     return peak
+
+
+def score_drop(case: Case[CourseGradeChange], held: Held, p: ScoreDrop) -> Verdict:
+    """Hold while the posted score is far below the peak of the points before it in the window."""
+    score = case.record.current_score
+    if score is None:
+        return held, ()
+    peak = peak_before(case.after.points, p.window, POSTED)
+    if not held and (peak is None or peak - score < p.min_drop / 2):  # short of min_drop, however rounded
+        return held, ()
+    return _drop("posted score", score, case.before.current, peak, held, p)
+
+
+def hidden_score_drop(case: Case[CourseGradeChange], held: Held, p: HiddenScoreDrop) -> Verdict:
+    """Do as score_drop does with the score that has unposted grades in it."""
+    score = case.record.unposted_current_score
+    if score is None:
+        return held, ()
+    peak = peak_before(case.after.points, p.window, HIDDEN)
+    return _drop("score with unposted grades", score, case.before.unposted_current, peak, held, p)
 
 
 def _drop(

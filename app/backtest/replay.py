@@ -7,7 +7,7 @@ order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Final, Protocol, TypeAlias
@@ -18,6 +18,7 @@ from models.records import CourseGradeChange, GradeRecord, MisnamedGradeOverride
 from tables.cases import NO_HOLDS, AlertDraft
 from tables.courses import NO_DROPS, CourseDrops, count_drop, drop_of
 from tables.figures import difference
+from tables.judges import POSTED, peak_before
 from tables.rulebook import Rulebook
 from tables.rules import Rules, evaluate
 from tables.scores import CourseScores, place
@@ -128,21 +129,23 @@ class Replay:
             if scores is before or course_id is None:
                 awake[key] = student
                 continue
+            root_account_uuid = record.root_account_uuid
             if course_id not in before.courses:
-                self._count_course(record.root_account_uuid, course_id)
-            judged = [
-                evaluate(holds, before, scores, record, of(record.root_account_uuid, course_id))
-                for of, holds in zip(rules_of, student.holds, strict=True)
-            ]
+                self._count_course(root_account_uuid, course_id)
+            held, found, anything = [], [], False
+            for of, holds in zip(rules_of, student.holds, strict=True):
+                rules = of(root_account_uuid, course_id)
+                now, drafts = evaluate(holds, before, scores, record, rules, standing=standing)
+                held.append(now)
+                found.append(drafts)
+                anything = anything or bool(drafts)
             deepest = student.deepest
-            if type(record) is CourseGradeChange and standing == "newest":
-                depth = self._depth(record, before.courses.get(course_id), scores.courses[course_id])
-                if depth > deepest.get(course_id, 0.0):
-                    deepest = {**deepest, course_id: depth}
-            now_held, found = zip(*judged, strict=True)
-            awake[key] = Student(now_held, scores, deepest)
-            if any(found):
-                found = tuple(map(self._with_courses, found, rules_of, self._course_drops))
+            if record.type == "course_grade_change" and standing == "newest":
+                was = before.courses.get(course_id)
+                deepest = self._deepest(deepest, record, was, scores.courses[course_id])
+            awake[key] = Student(tuple(held), scores, deepest)
+            if anything:
+                found = list(map(self._with_courses, found, rules_of, self._course_drops))
                 for sink in self._sinks:
                     sink.take(key, found)
 
@@ -166,20 +169,22 @@ class Replay:
         self.counts.student_courses += 1
         self.counts.courses.add((root_account_uuid, course_id))
 
-    def _depth(self, record: CourseGradeChange, before: CourseScores | None, after: CourseScores) -> float:
-        """Return how far a posted score that fell is below the peak of the window of `score_drop`.
+    def _deepest(
+        self,
+        deepest: Mapping[str, float],
+        record: CourseGradeChange,
+        before: CourseScores | None,
+        after: CourseScores,
+    ) -> Mapping[str, float]:
+        """Return how far posted scores ever fell below the peak of the window of `score_drop`, by course.
 
         One that rose is no deeper than the one before it, so it is not looked at.
         """
         score, was = record.current_score, None if before is None else before.current
-        if score is None or (was is not None and score >= was):
-            return 0.0
+        if score is None or (was is not None and score >= was) or after.is_closed:
+            return deepest
         window_ms = self._rules_of[0](record.root_account_uuid, record.course_id).score_drop.window
-        at = after.points[-1].at
-        peak = score
-        for point in reversed(after.points):
-            if point.at < at - window_ms:
-                break
-            if point.at < at and point.current is not None and point.current > peak:
-                peak = point.current
-        return difference(peak, score)
+        peak = peak_before(after.points, window_ms, POSTED)
+        if peak is None or peak - score <= deepest.get(record.course_id, 0.0):
+            return deepest
+        return {**deepest, record.course_id: difference(peak, score)}

@@ -218,6 +218,12 @@ def test_the_histogram_has_each_course_at_its_deepest_drop() -> None:
     assert drops(70, 80, 90) == {}
 
 
+def test_the_score_in_a_deletion_is_no_drop() -> None:
+    test = Backtest()
+    test.judge([_scored(0, 90), _scored(1, 85), _scored(2, 40, workflow_state="deleted")])
+    assert {each.least: each.others for each in test.report().depths if each.others} == {5.0: 1}
+
+
 def test_a_drop_is_measured_from_the_peak_of_its_window() -> None:
     assert drops(90, *[85 - n for n in range(10)]) == {10.0: 1}
     assert drops(90, *[None] * 9, 60) == {}
