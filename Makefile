@@ -4,6 +4,7 @@
 MAKEFLAGS += --no-print-directory
 export PYTHON
 JARS := target/kafka-libs.stamp
+JAVASCRIPT := target/javascript/stamp
 HAS_JAVA_AND_MAVEN := { [ -x "$$JAVA_HOME/bin/java" ] || command -v java; } >/dev/null && command -v mvn >/dev/null
 
 .DEFAULT_GOAL := help
@@ -25,6 +26,9 @@ test: ## Run all tests; those on Apache Kafka need Java 17 and Maven
 	    echo "Java 17 or Maven isn't installed: the tests on Apache Kafka (marker kafka) are skipped"; \
 	    echo "(on Debian: apt-get install openjdk-17-jre-headless maven)"; \
 	fi
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	    $(MAKE) --silent $(JAVASCRIPT) || echo "They can't be fetched: the example in JavaScript is not run"; \
+	fi
 	@.venv/bin/python -m pytest $(if $(ARGS),$(ARGS),--cov --cov-report=term-missing:skip-covered)
 
 .PHONY: check
@@ -34,6 +38,13 @@ check: ## Check format, lint, types and who imports whom
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+.PHONY: docs
+docs: ## Build the documentation's site in target/site; a broken link or anchor is an error
+	@scripts/environment docs
+	@.venv/bin/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky --fresh-env \
+	    --doctree-dir target/doctrees --builder html docs target/site
+	@echo "Open target/site/index.html"
 
 .PHONY: format
 format: ## Format the code and mend what the linter can
@@ -63,6 +74,15 @@ soak: ## Feed two workers for half an hour and kill one of them every 20 seconds
 	@scripts/environment dev
 	@$(MAKE) --silent $(JARS)
 	@.venv/bin/python -m tests.faults.soak $(ARGS)
+
+.PHONY: javascript-packages
+javascript-packages: $(JAVASCRIPT) ## Fetch the packages of the documentation's example in JavaScript (once, 1 MB)
+
+$(JAVASCRIPT): docs/examples/javascript/package.json
+	@echo "Fetching the packages of the example in JavaScript into target/javascript ..."
+	@rm -rf target/javascript && mkdir -p target/javascript && cp $< target/javascript/
+	@cd target/javascript && npm install --silent --no-package-lock --no-audit --no-fund
+	@touch $@
 
 PEERS := target/bench/quix.stamp target/bench/kafka-streams.stamp
 .PHONY: bench bench-quick bench-contenders profile

@@ -1,8 +1,8 @@
-"""The tables of the documentation that the code knows best: settings, topics, rules, metrics.
+"""The parts of the documentation that the code knows best: settings, topics, records, rules, commands.
 
 `python -m app.docs` writes them between the marks `<!-- table: NAME -->` and `<!-- end -->` of README.md and
-docs/*.md; a test fails when one of them is not current. A description is written once, where the thing is
-declared.
+the pages of docs/, and example programs between `<!-- file: PATH -->` and `<!-- end -->`; a test fails when
+one of them is not current. A description is written once, where the thing is declared.
 """
 
 from __future__ import annotations
@@ -10,20 +10,28 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from agents.metrics import describe as describe_metrics
 from agents.topology import Topology
+from app import reference
 from app.configuration import describe as describe_settings
+from app.contract.messages import ALERT
+from app.contract.schemas import DERIVED_MODELS
+from app.tables import table
 from app.topics import show_retention
 from tables.parameters import PARAMETERS, as_written, right_value
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
-_BLOCK: Final = re.compile(r"(?P<head><!-- table: (?P<name>\w+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
+_BLOCK: Final = re.compile(
+    r"(?P<head><!-- (?P<what>table|file): (?P<name>\S+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
+)
+_LANGUAGES: Final = MappingProxyType({".py": "python", ".java": "java", ".js": "javascript"})
 
 TOPICS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
     {
@@ -48,7 +56,7 @@ TOPICS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
 def topics() -> Iterator[str]:
     """Yield the table of topics with the default settings."""
     topology = Topology.build("", "gradewatch", 8)
-    yield from _table(
+    yield from table(
         ("Topic", "What is in it", "Key", "Kept", "Who may read it"),
         (
             (
@@ -66,7 +74,7 @@ def topics() -> Iterator[str]:
 
 def settings() -> Iterator[str]:
     """Yield the table of settings."""
-    yield from _table(
+    yield from table(
         ("Setting", "Default", "Unit", "Meaning"),
         (
             (f"`{info.env}`", f"`{info.default}`" if info.default else "", info.unit, info.description)
@@ -77,7 +85,7 @@ def settings() -> Iterator[str]:
 
 def metrics() -> Iterator[str]:
     """Yield the table of metrics."""
-    yield from _table(
+    yield from table(
         ("Metric", "Kind", "Labels", "Meaning"),
         (
             (f"`{info.name}`", info.kind, ", ".join(f"`{label}`" for label in info.labels), info.description)
@@ -88,7 +96,7 @@ def metrics() -> Iterator[str]:
 
 def rules() -> Iterator[str]:
     """Yield the table of rules."""
-    yield from _table(
+    yield from table(
         ("Rule", "Judged on", "Holds when", "Let go when", "Severity"),
         (
             (f"`{name}`", rule.JUDGED_ON, rule.HOLDS, rule.LET_GO, rule.SEVERITY)
@@ -99,7 +107,7 @@ def rules() -> Iterator[str]:
 
 def parameters() -> Iterator[str]:
     """Yield the table of the rules' parameters."""
-    yield from _table(
+    yield from table(
         ("Rule", "Parameter", "Default", "May be", "Meaning"),
         (
             (
@@ -115,17 +123,6 @@ def parameters() -> Iterator[str]:
     )
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield _row(headings)
-    yield _row(["---"] * len(headings))
-    for row in rows:
-        yield _row([cell.replace("|", "\\|") for cell in row])
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = MappingProxyType(
     {
         "topics": topics,
@@ -133,24 +130,42 @@ TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = MappingProxyType(
         "metrics": metrics,
         "rules": rules,
         "parameters": parameters,
+        "access": reference.access,
+        **{f"fields.{kind}": partial(reference.fields, kind) for kind in DERIVED_MODELS},
+        "headers.alert": partial(reference.headers, ALERT),
+        "headers.dead-letter": partial(reference.headers, None),
+        "commands": reference.commands,
     }
 )
 
 
 def renewed(text: str) -> str:
-    """Return a page with its tables as the code has them now; KeyError on a mark with an unknown name."""
+    """Return a page with its tables and programs as they are now.
+
+    KeyError on a mark with an unknown name, FileNotFoundError on one of a program that is not there.
+    """
     return _BLOCK.sub(
-        lambda block: block["head"] + "\n".join(["", *TABLES[block["name"]](), "", ""]) + block["end"], text
+        lambda block: block["head"] + "\n".join(["", *_content(block), "", ""]) + block["end"], text
     )
 
 
+def _content(block: re.Match[str]) -> Iterator[str]:
+    if block["what"] == "table":
+        yield from TABLES[block["name"]]()
+        return
+    path = ROOT / block["name"]
+    yield f"```{_LANGUAGES[path.suffix]}"
+    yield path.read_text(encoding="utf-8").rstrip()
+    yield "```"
+
+
 def pages() -> list[Path]:
-    """Return the pages that may have tables."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    """Return the pages that may have such parts."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def main() -> None:
-    """Renew the tables of all pages."""
+    """Renew the generated parts of all pages."""
     for page in pages():
         text = page.read_text(encoding="utf-8")
         if renewed(text) != text:
