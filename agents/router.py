@@ -17,7 +17,7 @@ from engine.chunks import Chunk, Record
 from engine.outlet import Outlet
 from models.grades import Ignored, ReadLimits, Rejected, read
 from models.headers import dead_letter_headers, fit, record_headers
-from models.records import GradeRecord, MisnamedGradeOverride, encode_record
+from models.records import GradeRecord, GradeRecordBase, MisnamedGradeOverride, encode_record
 
 Clock: TypeAlias = Callable[[], str]
 """Tells the present time as `2026-11-22T10:15:30.123Z`."""
@@ -44,24 +44,24 @@ class Router:
 
     async def __call__(self, chunk: Chunk) -> None:
         """Route every message of a chunk."""
-        ignored: list[str] = []
-        outcomes: Counter[tuple[str | None, str]] = Counter()
+        names: dict[str, list[str | None]] = {"record": [], "ignored": [], "rejected": []}
+        records, ignored, rejected = names.values()
         limits = self._limits
         for piece in chunk.pieces():
             for index, raw in enumerate(piece.records):
-                match read(raw.value, raw.timestamp, limits=limits):
-                    case Ignored() as other:
-                        ignored.append(other.event_name)
-                    case Rejected() as rejected:
-                        outcomes[rejected.event_name, "rejected"] += 1
-                        self.dead_letters.send(raw, piece.tp_of(index), rejected)
-                    case record:
-                        outcomes[record.type, "record"] += 1
-                        self._send(record, raw)
+                event = read(raw.value, raw.timestamp, limits=limits)
+                if isinstance(event, GradeRecordBase):
+                    records.append(event.type)
+                    self._send(event, raw)
+                elif isinstance(event, Ignored):
+                    ignored.append(event.event_name)
+                else:
+                    rejected.append(event.event_name)
+                    self.dead_letters.send(raw, piece.tp_of(index), event)
             await asyncio.sleep(0)
-        for name, count in Counter(ignored).items():
-            outcomes[name, "ignored"] = count
-        self._metrics.count_events(outcomes)
+        self._metrics.count_events(
+            {(name, outcome): count for outcome in names for name, count in Counter(names[outcome]).items()}
+        )
         self._metrics.saw_message(chunk.newest_ms)
         await self._outlet.room()
 

@@ -7,7 +7,6 @@ looks different to the student from what was last sent.
 
 import asyncio
 from collections import Counter
-from typing import NamedTuple
 
 from agents.alerts import Alerts, raw_timestamp_of
 from agents.metrics import Metrics
@@ -64,7 +63,7 @@ class Scorer:
         """Fold and judge every record of a chunk."""
         book = self._rules.book
         states = self.table.partition(chunk.tp.partition)
-        standings: Counter[tuple[str, str]] = Counter()
+        not_newest: list[tuple[str, str]] = []
         for piece in chunk.pieces():
             await asyncio.sleep(0)
             for message in piece.records:
@@ -73,8 +72,10 @@ class Scorer:
                 except ValueError as error:  # not written by a router
                     self._dead_letters.send(message, chunk.tp, Rejected(Reason.INVALID_BODY, str(error)))
                     continue
-                standings[record.type, self._take(record, message, states, book)] += 1
-        for (record_type, standing), count in standings.items():
+                standing = self._take(record, message, states, book)
+                if standing != "newest":
+                    not_newest.append((record.type, standing))
+        for (record_type, standing), count in Counter(not_newest).items():
             if standing == "late":
                 self._metrics.late_events.labels(record_type).inc(count)
             elif standing == "duplicate":
@@ -94,7 +95,11 @@ class Scorer:
         if scores is not before.scores or holds is not before.holds:
             states.change(key, cell, StudentState(scores, holds))
             course_id = record.course_id or ""
-            cell.notes[course_id] = _noted(cell.notes.get(course_id), record)
+            note = cell.notes.get(course_id)
+            if note is None:
+                cell.notes[course_id] = _Note(record)
+            else:
+                note.add(record)
         for draft in drafts:
             self._alerts.send(draft, message, book.digest)
             if (drop := drop_of(draft)) is not None:
@@ -129,29 +134,33 @@ class Scorer:
             cell.memo[course_id] = hash(value)
             snapshot_key = f"{root_account_uuid}:{user_id}:{course_id}".encode()
             headers = snapshot_headers(
-                event_id=note.event_id,
+                event_id=note.newest.event_id,
                 root_account_uuid=root_account_uuid,
-                event_time=note.event_time,
+                event_time=note.newest.event_time,
                 key=snapshot_key,
             )
             self._outlet.send(self._snapshots, snapshot_key, value, headers)
 
 
-class _Note(NamedTuple):
+class _Note:
     """Of a course, what changed since the last flush."""
 
-    event_id: str
-    """The newest record's, in the order of arrival."""
-    event_time: str
-    records: int
-    shown: bool
-    """Whether one of them may have shown in a snapshot."""
+    __slots__ = ("newest", "records", "shown")
+
+    def __init__(self, record: GradeRecord) -> None:
+        #: In the order of arrival.
+        self.newest = record
+        self.records = 1
+        #: Whether one of them may have shown in a snapshot.
+        self.shown = _may_show(record)
+
+    def add(self, record: GradeRecord) -> None:
+        self.newest = record
+        self.records += 1
+        self.shown = self.shown or _may_show(record)
 
 
-def _noted(note: _Note | None, record: GradeRecord) -> _Note:
-    """Return the note about a course with one more record."""
-    records, shown = (0, False) if note is None else (note.records, note.shown)
-    is_hidden = (isinstance(record, GradeChange) and record.is_muted) or (
-        isinstance(record, CourseGradeChange) and record.is_deleted
-    )
-    return _Note(record.event_id, record.event_time, records + 1, shown or not is_hidden)
+def _may_show(record: GradeRecord) -> bool:
+    if isinstance(record, GradeChange):
+        return not record.is_muted
+    return not (isinstance(record, CourseGradeChange) and record.is_deleted)

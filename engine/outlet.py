@@ -9,9 +9,8 @@ has acknowledged all of them.
 import asyncio
 import itertools
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaProducer
@@ -27,6 +26,8 @@ BATCH_BYTES: Final = 512 * 1024
 #: Room in a batch beside keys, values and headers: the batch's own header and each record's lengths.
 _RECORD_OVERHEAD: Final = 64
 _RETRY_SECONDS: Final = 0.5
+#: For how many keys of a topic it is kept where they go: aiokafka's murmur2 is written in Python and slow.
+_KEYS_KEPT: Final = 1 << 16
 _LOOK_SECONDS: Final = 0.1
 _TAKEN_OVER: Final = "another worker has taken over a partition of topic {}"
 
@@ -35,22 +36,31 @@ Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 _NO_HEADERS: Final[Headers] = []
 
 
-@lru_cache(maxsize=1 << 16)
 def _java_hash(key: bytes) -> int:
-    """Return murmur2 as Java's default partitioner takes it; aiokafka's is written in Python and slow."""
+    """Return murmur2 as Java's default partitioner takes it."""
     return int(murmur2(key)) & 0x7FFFFFFF
 
 
 class _Batch:
     """Records of one partition on their way; `delivered` ends when the broker has acknowledged them."""
 
-    __slots__ = ("builder", "bytes", "delivered", "topic")
+    __slots__ = ("_append", "builder", "bytes", "delivered", "topic")
 
     def __init__(self, topic: str, builder: Any, delivered: "asyncio.Future[None]") -> None:
         self.topic = topic
         self.builder = builder
+        # What aiokafka's `append` comes down to without serializers, at half the time.
+        self._append = builder._builder.append
         self.bytes = 0
         self.delivered = delivered
+
+    def append(self, key: bytes | None, value: bytes | None, headers: Headers) -> bool:
+        """Take a record; False when the batch is full."""
+        offset = self.builder._relative_offset
+        if self._append(offset, None, key, value, headers) is None:
+            return False
+        self.builder._relative_offset = offset + 1
+        return True
 
 
 class _Lane:
@@ -98,6 +108,8 @@ class Outlet:
         self._max_pending_bytes = max_pending_bytes
         self._turn = itertools.count()
         self._lanes: dict[TP, _Lane] = {}
+        #: By topic, which lane a key goes to, for the newest keys.
+        self._lanes_by_key: defaultdict[str, dict[bytes, _Lane]] = defaultdict(dict)
         self._filling: set[_Lane] = set()
         self._unacknowledged: set[_Batch] = set()
         self._heard_at = 0.0
@@ -152,20 +164,16 @@ class Outlet:
         partition: int | None = None,
     ) -> "asyncio.Future[None]":
         """Queue one record; the future ends when it is delivered. Never waits: call `room` now and then."""
-        if partition is None:
-            partition = self.partition_for(topic, key)
-        tp = TP(topic, partition)
-        lane = self._lanes.get(tp)
-        if lane is None:
-            lane = self._lane(tp)
-        batch = lane.filling
-        if batch is None:
-            batch = self._open(lane)
-        if batch.builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
+        if partition is not None:
+            lane = self._lane(TP(topic, partition))
+        else:
+            lane = self._lanes_by_key[topic].get(key) or self._lane_for(topic, key)  # type: ignore[arg-type]
+        batch = lane.filling or self._open(lane)
+        if not batch.append(key, value, headers):
             self._close(lane)
             batch = self._open(lane)
             # A new batch takes any first record, however large.
-            batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
+            batch.append(key, value, headers)
         size = _RECORD_OVERHEAD + (len(value) if value is not None else 0)
         batch.bytes += size
         self._pending_bytes += size
@@ -179,6 +187,15 @@ class Outlet:
         if key is None:
             return next(self._turn) % partitions
         return _java_hash(key) % partitions
+
+    def _lane_for(self, topic: str, key: bytes | None) -> _Lane:
+        lane = self._lane(TP(topic, self.partition_for(topic, key)))
+        if key is not None:
+            by_key = self._lanes_by_key[topic]
+            if len(by_key) >= _KEYS_KEPT:
+                by_key.clear()
+            by_key[key] = lane
+        return lane
 
     async def room(self) -> None:
         """Wait while too much is unacknowledged: back-pressure for whoever takes in more work."""

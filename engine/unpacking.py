@@ -59,8 +59,10 @@ class Batch:
         """Return the records; a compressed batch is unpacked whole, even to be read from its middle."""
         if self._records is not None:
             return self._records
-        since = self._since
-        return [record for record in self._packed if record.offset >= since]
+        since, packed = self._since, self._packed
+        if packed.base_offset >= since:
+            return list(packed)
+        return [record for record in packed if record.offset >= since]
 
 
 def keep_packed(fetched: dict[Any, Any]) -> None:

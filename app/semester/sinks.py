@@ -7,6 +7,7 @@ import gzip
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol
@@ -112,7 +113,10 @@ async def write_topic(
     )
     await start_client(outlet, settings.brokers, timeout_seconds)
     place = _placing(
-        semester.options.seed, partitions, partition_by, lambda key: outlet.partition_for(topic, key)
+        semester.options.seed,
+        partitions,
+        partition_by,
+        lru_cache(maxsize=1 << 16)(partial(outlet.partition_for, topic)),
     )
     tally = Tally()
     undrained = 0

@@ -16,6 +16,7 @@ import pytest
 from aiokafka.consumer import fetcher as aiokafka_fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
+from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.app.base import App
 from faust.stores.rocksdb import Store
 from faust.tables.base import Collection
@@ -276,3 +277,15 @@ def test_a_partitions_position_and_end_are_told_without_asking_the_broker() -> N
 def test_the_producer_takes_batches_that_were_filled_by_hand() -> None:
     assert parameters(aiokafka.AIOKafkaProducer.send_batch) == ["self", "batch", "topic", "partition"]
     assert parameters(aiokafka.AIOKafkaProducer.create_batch) == ["self"]
+
+
+def test_a_batch_appends_by_an_inner_builder_and_counts_for_itself() -> None:
+    batch = BatchBuilder(1 << 10, 0)
+    outer = [batch.append(timestamp=None, key=b"k", value=b"v", headers=[]) for _ in range(3)]
+    assert batch._relative_offset == batch.record_count() == len(outer)
+    other = BatchBuilder(1 << 10, 0)
+    assert other._builder.append(0, None, b"k", b"v", []) is not None
+    other._relative_offset = 1
+    while other._builder.append(1, None, b"k", b"v", []) is not None:
+        """Fill it up."""
+    assert other.append(timestamp=None, key=b"k", value=b"v", headers=[]) is None

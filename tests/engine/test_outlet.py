@@ -29,9 +29,14 @@ class Builder:
     def __init__(self) -> None:
         self.records: list[tuple[bytes | None, bytes | None]] = []
         self.closed = False
+        self._relative_offset = 0
+        self._builder = self
 
-    def append(self, *, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Any) -> Any:
+    def append(
+        self, offset: int, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Any
+    ) -> Any:
         assert not self.closed
+        assert offset == len(self.records)
         if len(self.records) == 3:
             return None
         self.records.append((key, value))
@@ -41,7 +46,7 @@ class Builder:
         self.closed = True
 
     def record_count(self) -> int:
-        return len(self.records)
+        return self._relative_offset
 
 
 class Broker:
