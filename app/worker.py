@@ -243,6 +243,7 @@ class Worker:
         except AUTHORIZATION_ERRORS as error:
             raise BrokerError(f"The worker stops without committing. {not_allowed(error)}") from error
         except KafkaError as error:
+            log.error("broker.lost", error=type(error).__name__, where=_frames(error))  # noqa: TRY400
             raise BrokerError(f"The worker lost its broker: {type(error).__name__}.") from error
         except Exception as error:
             # A bug. Its text might quote a grade, so only where it happened is told.

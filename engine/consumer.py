@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 import aiokafka
 import structlog
 import uvloop
-from aiokafka.errors import CommitFailedError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -426,7 +432,7 @@ class ChunkConsumer(driver.Consumer):
     async def _commit_done(self, offsets: dict[TP, int]) -> None:
         try:
             await self._thread.commit_offsets(offsets)
-        except CommitFailedError:
+        except (CommitFailedError, IllegalStateError):
             # The group has moved on; whoever has the partitions now does this work again.
             log.warning("commit.refused", partitions=len(offsets))
             return
