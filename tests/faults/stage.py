@@ -18,6 +18,8 @@ from tests.faults.outcome import Outcome
 from tests.kafka import KafkaBroker
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+PIECES_PER_SECOND: Final = 5
+EVENTS_PER_SEMESTER: Final = 5_000
 
 
 class Stage:
@@ -94,26 +96,34 @@ async def feeding(deployment: Deployment, *, seed: int, per_second: int = 300) -
 
     One semester after the other, each with a school and students of its own.
     """
+    enough = asyncio.Event()
 
     async def feed() -> None:
-        pieces_per_second = 5
+        loop = asyncio.get_running_loop()
         for number in itertools.count(seed, 1_000):
-            messages = await asyncio.to_thread(
-                lambda number: list(by_student(semester(number, 5_000), number)), number
-            )
-            step = max(1, per_second // pieces_per_second)
+            messages = await asyncio.to_thread(_semester, number)
+            step = max(1, per_second // PIECES_PER_SECOND)
             for start in range(0, len(messages), step):
-                began = asyncio.get_running_loop().time()
+                began = loop.time()
                 await _written(deployment, messages[start : start + step])
-                await asyncio.sleep(began + 1 / pieces_per_second - asyncio.get_running_loop().time())
+                await asyncio.sleep(began + 1 / PIECES_PER_SECOND - loop.time())
+                if enough.is_set():
+                    return
 
     task = asyncio.create_task(feed())
     try:
         yield
-        assert not task.done(), f"the feed ended: {task.exception()}"
-    finally:
+    except BaseException:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        raise
+    # Not cancelled: what it writes at this moment is written whole.
+    enough.set()
+    await task
+
+
+def _semester(number: int) -> list[Raw]:
+    return list(by_student(semester(number, EVENTS_PER_SEMESTER), number))
 
 
 async def _written(deployment: Deployment, messages: Sequence[Raw]) -> None:
