@@ -114,8 +114,8 @@ def compare(
                 f"Topic {spec.name} has {topic.partitions} partitions and needs {spec.partitions} "
                 "(GRADEWATCH_PARTITIONS).",
                 "A student must fall on the same partition in every topic but the raw one: set "
-                f"GRADEWATCH_PARTITIONS={topic.partitions} if all of them have so many; or move into new "
-                "topics with `gradewatch topics repartition`, which loses nothing; or, where the topics named "
+                f"GRADEWATCH_PARTITIONS={topic.partitions} if all have so many; or move into new topics "
+                "with `gradewatch topics repartition`, which loses nothing; or, where the topics named "
                 "here are empty, delete them and run `gradewatch topics create`.",
             )
         yield from _compare_config(spec, topic)
