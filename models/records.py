@@ -6,7 +6,6 @@ form carries every field, always, and is the value of the `grade-records` topic.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
@@ -14,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from models.building import Fields, builder_of, reader_of
 from models.fields import EventId, Id, RootAccountUuid, Score, StatusName, Time
 from models.times import epoch_ms
 
@@ -55,7 +55,7 @@ class GradeRecordBase(BaseModel):
         return epoch_ms(self.event_time)
 
     @classmethod
-    def from_checked(cls, fields: dict[str, Any]) -> Self:
+    def from_checked(cls, fields: Fields) -> Self:
         """Build a record from values that are known to be right, adding its event id.
 
         `fields` has every field in the order of the class, `event_id` with any value; it becomes the
@@ -63,25 +63,8 @@ class GradeRecordBase(BaseModel):
         would cost more than all the rest of reading.
         """
         fields["event_id"] = event_id(cls, fields)
-        return cls._of(fields)
-
-    @classmethod
-    def _of(cls, fields: dict[str, Any]) -> Self:
-        """Return the record that has these very fields, as pydantic would leave it."""
-        record = _new(cls)
-        _set_dict(record, fields)
-        _set_fields_set(record, _field_names[cls])
-        _set_extra(record, None)
-        _set_private(record, None)
+        record: Self = _build[cls](fields)
         return record
-
-
-_new = object.__new__
-# The models are frozen, so what pydantic keeps of them is set past their __setattr__.
-_set_dict, _set_fields_set, _set_extra, _set_private = (
-    BaseModel.__dict__[slot].__set__
-    for slot in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
-)
 
 
 class CourseGradeChange(GradeRecordBase):
@@ -263,8 +246,9 @@ _identity_of: Mapping[type[GradeRecordBase], Callable[[Mapping[str, Any]], objec
     record_type: itemgetter(*GradeRecordBase.COMMON_IDENTITY, *record_type.OWN_IDENTITY)
     for record_type in (*RECORD_TYPES.values(), MisnamedGradeOverride)
 }
-_field_names = {record_type: set(record_type.model_fields) for record_type in _identity_of}
-"""Shared by all records of a type: pydantic changes a copy of it, if any."""
+_build: Mapping[type[GradeRecordBase], Callable[[Fields], Any]] = {
+    record_type: builder_of(record_type) for record_type in _identity_of
+}
 
 
 def event_id(record_type: type[GradeRecordBase], fields: Mapping[str, Any]) -> str:
@@ -298,20 +282,9 @@ _records: TypeAdapter[GradeRecord] = TypeAdapter(Annotated[GradeRecord, Field(di
 _TYPE_AT = len(b'{"event_id":"0123456789abcdef0123456789abcdef","type":"')
 """Where `encode_record` writes a record's type."""
 
-_validators: Mapping[bytes, Callable[[bytes], GradeRecord]] = {
-    name.encode(): record_type.__pydantic_validator__.validate_json
-    for name, record_type in RECORD_TYPES.items()
+_readers: Mapping[bytes, Callable[[bytes], GradeRecord | None]] = {
+    name.encode(): reader_of(record_type) for name, record_type in RECORD_TYPES.items()
 }
-
-
-def _validated(value: bytes) -> GradeRecord:
-    try:
-        return _validators[value[_TYPE_AT : value.find(b'"', _TYPE_AT)]](value)
-    except (
-        KeyError,
-        ValidationError,
-    ):  # written in another way, or wrong, which is told by all types at once
-        return _records.validate_json(value)
 
 
 def decode_record(value: bytes) -> GradeRecord:
@@ -320,13 +293,15 @@ def decode_record(value: bytes) -> GradeRecord:
     Fields it does not know are passed over, and optional ones may be missing, so that releases next to
     each other can read each other's records.
     """
+    read = _readers.get(value[_TYPE_AT : value.find(b'"', _TYPE_AT)])
+    if read is not None and (quick := read(value)) is not None:
+        return quick
     try:
-        record = _validated(value)
+        record = _records.validate_json(value)
         # What looks like a time may have a day that is none, such as a 30th of February.
-        fields = record.__dict__
-        datetime.fromisoformat(fields["event_time"])
-        if (updated_at := fields.get("updated_at")) is not None:
-            datetime.fromisoformat(updated_at)
+        epoch_ms(record.event_time)
+        if not isinstance(record, GradeChange) and record.updated_at is not None:
+            epoch_ms(record.updated_at)
     except ValidationError as error:
         problems = problems_of(error, depth=1)  # below the record's type
     except ValueError:

@@ -4,13 +4,14 @@ The canonical form, ``2026-11-22T10:15:30.123Z``, has a fixed width, so that tex
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
 _EPOCH = datetime(1970, 1, 1)  # naive, because it is written in UTC anyway
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_CANONICAL_CHARACTERS: Final = len("2026-11-22T10:15:30.123Z")
 _DAY_MS: Final = 86_400_000
 _DAYS_KNOWN: Final = 4_096
 """More than ten years of them."""
@@ -32,16 +33,22 @@ def canonical_time(text: str) -> str | None:
     """
     # Nearly all are in UTC, with milliseconds or without. What stands between the digits tells these forms
     # from all others that `fromisoformat` takes; only hour 24, a newer habit of it, is told by itself.
-    if len(text) == 20 and text[4::3] == "--T::Z" and text[11:13] != "24":
-        return text[:19] + ".000Z" if _is_moment(text) else None
-    if len(text) == 24 and text[4:20:3] == "--T::." and text[23] == "Z" and text[11:13] != "24":
-        return text if _is_moment(text) else None
+    if len(text) == _CANONICAL_CHARACTERS:
+        is_usual = text[4:20:3] == "--T::." and text[-1] == "Z" and text[11:13] != "24"
+    else:
+        is_usual = len(text) == _CANONICAL_CHARACTERS - 4 and text[4::3] == "--T::Z" and text[11:13] != "24"
+    if is_usual:
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:  # no such day or no such second
+            return None
+        return text if len(text) == _CANONICAL_CHARACTERS else text[:19] + ".000Z"
     match = _RFC3339(text)
     if match is None:
         return None
     day, clock, fraction, sign, hours, minutes = match.groups()
     milliseconds = f"{fraction:0<3.3}" if fraction else "000"
-    if not _is_moment(day):
+    if not _is_day(day):
         return None
     if sign is None:
         return f"{day}T{clock}.{milliseconds}Z"
@@ -54,10 +61,10 @@ def canonical_time(text: str) -> str | None:
     return f"{utc.isoformat()}.{milliseconds}Z"
 
 
-def _is_moment(text: str) -> bool:
-    """Whether the calendar has the day and the clock the time: no year 0, no 30th of February."""
+def _is_day(day: str) -> bool:
+    """Whether the calendar has the day `YYYY-MM-DD`: no year 0, no 30th of February."""
     try:
-        datetime.fromisoformat(text)
+        date.fromisoformat(day)
     except ValueError:
         return False
     return True

@@ -104,7 +104,7 @@ numbers = st.floats(allow_nan=False).map(json.dumps) | st.integers().map(str)
 numbers |= st.from_regex(r"\A-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,4})?\Z")
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(numbers)
 @example("-0")
 @example("1" * 400)
@@ -115,7 +115,7 @@ def test_numbers_are_those_of_the_strict_reading(number: str) -> None:
     _quick_is_right(value, "grade_change")
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     events(),
     names,
