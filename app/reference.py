@@ -157,8 +157,9 @@ def commands() -> Iterator[str]:
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+    depth = len(context.command_path.split())
     if context.parent is not None:
-        yield from (f"## {context.command_path}", "")
+        yield from (f"{'#' * depth} {context.command_path}", "", _markdown(command.help or ""), "")
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             found = command.get_command(context, name)
@@ -175,7 +176,6 @@ def _leaf(command: click.Command, context: click.Context) -> Iterator[str]:
         "```",
         "",
     )
-    yield from (_markdown(command.help or ""), "")
     rows = list(_options(command, context))
     if rows:
         yield from (*table(("Option", "Meaning"), rows), "")

@@ -84,7 +84,7 @@ def test_access_to_every_topic_is_told() -> None:
 def test_every_command_is_told_with_its_options() -> None:
     told = "\n".join(reference.commands())
     for command in ("worker", "dead-letters replay", "schema export", "backtest"):
-        assert f"## gradewatch {command}\n" in told
+        assert f"# gradewatch {command}\n" in told
     assert "`--from-beginning`" in told
 
 

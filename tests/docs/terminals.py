@@ -37,10 +37,24 @@ def commands(text: str) -> Iterator[Command]:
 
 
 def matches(output: str, shown: str) -> bool:
-    """Whether an output is what a page shows, but for what stands for anything and space at ends of lines."""
-    parts = [re.escape(part.strip(" ")) for part in shown.strip().split("...")]
-    plain = "\n".join(line.rstrip() for line in output.strip().splitlines())
-    return re.fullmatch(r"(?s:.*)".join(re.sub(r"\\? +", r"\\s+", part) for part in parts), plain) is not None
+    """Whether an output is what a page shows, but for what `...` stands for and how wide columns are."""
+    left = _plain(output)
+    first, *others = (part.strip() for part in _plain(shown).split("..."))
+    if not others:
+        return left == first
+    if not (left.startswith(first) and left.endswith(others[-1])):
+        return False
+    left = left[len(first) : len(left) - len(others[-1])]
+    for part in others[:-1]:
+        found = left.find(part)
+        if found < 0:
+            return False
+        left = left[found + len(part) :]
+    return True
+
+
+def _plain(text: str) -> str:
+    return "\n".join(re.sub(r" +", " ", line).rstrip() for line in text.strip().splitlines())
 
 
 class Terminal:

@@ -58,6 +58,15 @@ def test_it_installs_what_it_uses() -> None:
     assert lines[-1].endswith("'.[demo]'")
 
 
+def test_what_a_page_shows_is_compared() -> None:
+    assert matches("a  b\nc 12 d\n", "a b\nc ... d")
+    assert matches("head\n1\n2\nfoot ", "head\n...\nfoot")
+    assert not matches("a\nb", "a")
+    assert not matches("a\nb", "...\na")
+    assert not matches("b a", "a ... b")
+    assert not matches("one two", "one ... three ... two")
+
+
 def test_every_command_does_what_it_shows(embedded_installed: None, folder: Path) -> None:
     missing = missing_tools() or (
         None if shutil.which("curl") else "curl not found (on Debian: apt-get install curl)"
