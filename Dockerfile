@@ -1,17 +1,17 @@
-# Everything the worker needs as wheels: what has none is an error here, so no compiler is ever wanted.
+# Everything the worker needs as wheels, the very ones that requirements.lock has the hashes of, and what builds
+# our own. What has no wheel is an error here, so no compiler is ever wanted.
 FROM python:3.11-slim-bookworm AS wheels
 WORKDIR /source
-COPY pyproject.toml ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
-        > /tmp/dependencies.txt \
-    && pip wheel --no-cache-dir --only-binary :all: --wheel-dir /wheels --requirement /tmp/dependencies.txt
-COPY README.md LICENSE ./
+COPY requirements.lock ./
+RUN pip wheel --no-cache-dir --no-deps --require-hashes --wheel-dir /wheels --requirement requirements.lock \
+    && pip install --no-cache-dir --no-index --find-links /wheels setuptools
+COPY pyproject.toml README.md LICENSE ./
 COPY models models
 COPY tables tables
 COPY engine engine
 COPY agents agents
 COPY app app
-RUN pip wheel --no-cache-dir --only-binary :all: --no-deps --wheel-dir /wheels .
+RUN pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /wheels .
 
 FROM python:3.11-slim-bookworm
 ENV PYTHONUNBUFFERED=1 \

@@ -120,6 +120,20 @@ target/bench/kafka-streams.stamp: bench/contenders/kafka_streams/pom.xml $(wildc
 	@mvn --quiet --batch-mode -Dstyle.color=never --file $< clean package
 	@touch $@
 
+.PHONY: lock audit
+lock: ## Renew requirements.lock after a change of the dependencies (UPGRADE=1: all to their newest)
+	@scripts/environment supply
+	@CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/pip-compile --quiet --generate-hashes --build-deps-for=wheel \
+	    --allow-unsafe --strip-extras --no-annotate --no-emit-index-url --no-emit-trusted-host \
+	    --no-emit-find-links --pip-args "--only-binary :all:" $(if $(UPGRADE),--upgrade) \
+	    --output-file requirements.lock pyproject.toml
+
+audit: ## Ask PyPI's database about known vulnerabilities of what is locked (ARGS='-s osv' asks OSV)
+	@scripts/environment supply
+	@.venv/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock $(ARGS) || \
+	    { echo "See above: a vulnerability, or a database that could not be asked from here (then ask elsewhere)" >&2; \
+	      exit 1; }
+
 .PHONY: clean
 clean: ## Remove everything that these targets made
 	rm -rf .venv target build ./*.egg-info .coverage .coverage.* htmlcov gradewatch-demo

@@ -156,7 +156,7 @@ def test_the_image_runs_as_nobody_in_particular_and_holds_every_package() -> Non
     packages = {name.rstrip("*") for name in project()["tool"]["setuptools"]["packages"]["find"]["include"]}
     assert set(re.findall(r"^COPY (\w+) \1$", dockerfile, re.MULTILINE)) == packages
     let_in = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
-    assert let_in == packages | {"pyproject.toml", "README.md", "LICENSE"}
+    assert let_in == packages | {"pyproject.toml", "requirements.lock", "README.md", "LICENSE"}
 
 
 @pytest.fixture(scope="module")
