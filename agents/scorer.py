@@ -134,9 +134,9 @@ class Scorer:
             cell.memo[course_id] = hash(value)
             snapshot_key = f"{root_account_uuid}:{user_id}:{course_id}".encode()
             headers = snapshot_headers(
-                event_id=note.newest.event_id,
+                event_id=note.event_id,
                 root_account_uuid=root_account_uuid,
-                event_time=note.newest.event_time,
+                event_time=note.event_time,
                 key=snapshot_key,
             )
             self._outlet.send(self._snapshots, snapshot_key, value, headers)
@@ -145,17 +145,17 @@ class Scorer:
 class _Note:
     """Of a course, what changed since the last flush."""
 
-    __slots__ = ("newest", "records", "shown")
+    __slots__ = ("event_id", "event_time", "records", "shown")
 
     def __init__(self, record: GradeRecord) -> None:
-        #: In the order of arrival.
-        self.newest = record
+        #: The newest record's, in the order of arrival.
+        self.event_id, self.event_time = record.event_id, record.event_time
         self.records = 1
         #: Whether one of them may have shown in a snapshot.
         self.shown = _may_show(record)
 
     def add(self, record: GradeRecord) -> None:
-        self.newest = record
+        self.event_id, self.event_time = record.event_id, record.event_time
         self.records += 1
         self.shown = self.shown or _may_show(record)
 
