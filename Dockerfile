@@ -4,7 +4,7 @@ FROM python:3.11-slim-bookworm AS wheels
 WORKDIR /source
 COPY requirements.lock ./
 RUN pip wheel --no-cache-dir --no-deps --require-hashes --wheel-dir /wheels --requirement requirements.lock \
-    && pip install --no-cache-dir --no-index --find-links /wheels setuptools
+    && pip install --no-cache-dir --upgrade --no-index --find-links /wheels setuptools
 COPY pyproject.toml README.md LICENSE ./
 COPY models models
 COPY tables tables
