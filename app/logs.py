@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import structlog
 
+from engine.errors import EngineError
+
 if TYPE_CHECKING:
     from structlog.typing import Processor
 
@@ -51,6 +53,7 @@ def configure(log_format: Literal["console", "json"], log_level: str, stream: Te
     )
     root = logging.getLogger()
     handler.addFilter(Repetition())
+    handler.addFilter(_is_said_elsewhere)
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger(OURS).setLevel(log_level.upper())
@@ -69,6 +72,11 @@ def configure(log_format: Literal["console", "json"], log_level: str, stream: Te
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _is_said_elsewhere(record: logging.LogRecord) -> bool:
+    """Let everything through but a library's traceback of what ends the worker with a sentence."""
+    return not (record.exc_info and isinstance(record.exc_info[1], EngineError))
 
 
 class Repetition(logging.Filter):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,6 +68,8 @@ class Report:
     found: Mapping[str, FoundTopic]
     problems: tuple[Problem, ...]
     created: tuple[str, ...] = ()
+    cluster_id: str | None = None
+    """The cluster's own name for itself; None where the broker doesn't tell."""
 
     @property
     def failures(self) -> tuple[Problem, ...]:
@@ -175,7 +177,8 @@ async def check_topics(settings: Settings, timeout_seconds: float) -> Report:
     """
     async with admin_client(settings, timeout_seconds) as admin:
         await check_group(admin, settings.app_id)
-        return await _inspect(admin, settings.topology())
+        report = await _inspect(admin, settings.topology())
+        return replace(report, cluster_id=(await admin.describe_cluster()).get("cluster_id"))
 
 
 async def create_topics(settings: Settings, timeout_seconds: float) -> Report:

@@ -9,8 +9,6 @@ import signal
 import time
 import traceback
 from collections.abc import Coroutine, Mapping
-from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
@@ -25,7 +23,8 @@ from agents.rules import ActiveRules
 from agents.scorer import Scorer
 from app.access import Tokens
 from app.cli import version
-from app.errors import BrokerError, GradewatchError, SettingsError, TopicsError
+from app.data_dir import bind, cannot_be_used, make_data_dir
+from app.errors import BrokerError, GradewatchError, TopicsError
 from app.logs import logger
 from app.lost import explain_lost
 from app.progress import Progress, Watchdog
@@ -37,7 +36,7 @@ from app.settings import Settings
 from app.topics import check_topics, explain
 from app.web import WebServer, create_web
 from engine.app import ChunkApp, EngineOptions
-from engine.errors import EngineError
+from engine.errors import EngineError, StoreError
 from engine.lost import OffsetsLostError
 from engine.outlet import Outlet
 from models.grades import ReadLimits
@@ -87,6 +86,7 @@ class Worker:
         self._app: ChunkApp | None = None
         self._waiting_for = "broker"
         self._stop = asyncio.Event()
+        self._cluster_id: str | None = None
         self._progress = Progress(settings.stall_seconds)
         self._watchdog = Watchdog(settings.stall_seconds)
 
@@ -158,12 +158,14 @@ class Worker:
         report = await check_topics(self._settings, self._settings.broker_timeout_seconds)
         if report.failures:
             raise TopicsError(explain(report.failures))
+        self._cluster_id = report.cluster_id
         for problem in report.problems:
             log.warning("topic.differs", topic=problem.topic, problem=problem.sentence)
 
     def _build(self) -> ChunkApp:
         settings = self._settings
         make_data_dir(settings.data_dir)
+        bind(settings.data_dir / settings.app_id, settings.app_id, self._cluster_id)
         topology = settings.topology()
         outlet = Outlet(
             settings.kafka_client_options(),
@@ -225,6 +227,11 @@ class Worker:
         ]
         try:
             await app.run(self._stop)
+        except StoreError as error:
+            raise GradewatchError(
+                f"The worker stops without committing: {error}.\n"
+                f"{cannot_be_used(self._settings.data_dir / self._settings.app_id)}"
+            ) from error
         except OffsetsLostError as error:
             raise GradewatchError(explain_lost(error, app.tables.changelog_topics)) from error
         except EngineError as error:
@@ -308,18 +315,6 @@ class Worker:
                 seconds = round(time.monotonic() - started, 2)
                 log.info("worker.ready", partitions=len(app.assignment()), seconds=seconds)
             await asyncio.sleep(WATCH_SECONDS)
-
-
-def make_data_dir(path: Path) -> None:
-    """Make the folder of the tables; raises SettingsError where it can't be made or written to."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise SettingsError(
-            f"GRADEWATCH_DATA_DIR is {str(path)!r}, where no files can be made: {error.strerror}."
-        ) from error
 
 
 def _now() -> str:

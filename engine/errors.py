@@ -14,3 +14,7 @@ class DeliveryError(EngineError):
 
 class StoredValueError(EngineError):
     """A table's row can't be read, such as one that a newer release has written."""
+
+
+class StoreError(EngineError):
+    """A table's local copy can't be opened, read or written: a full disk, or damaged files."""

@@ -12,7 +12,8 @@ and closing of one RocksDB per partition. Changelogs arrive in chunks too.
 import asyncio
 import itertools
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -23,7 +24,7 @@ import structlog
 from faust.types import TP
 
 from engine.chunks import Chunk, PassThrough
-from engine.errors import StoredValueError
+from engine.errors import StoredValueError, StoreError
 from engine.fence import FencingRefusedError
 from engine.outlet import Outlet
 
@@ -176,7 +177,8 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
         return cache
 
     def _read(self, partition: int, key: bytes) -> V | None:
-        value = self._database(partition).get(key)
+        with self._store_errors():
+            value = self._database(partition).get(key)
         return None if value is None else self._decode(partition, value)
 
     def _decode(self, partition: int, value: bytes) -> V:
@@ -184,6 +186,17 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
             return self._codec.decode(value)
         except ValueError as error:
             raise StoredValueError(f"table {self.name}, partition {partition}: {error}") from error
+
+    @contextmanager
+    def _store_errors(self) -> Iterator[None]:
+        """Raise what RocksDB raises, which has no type of its own, as a StoreError."""
+        try:
+            yield
+        except Exception as error:
+            if type(error) is not Exception:
+                raise
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise StoreError(f"table {self.name}: {reason}") from error
 
     def _database(self, partition: int) -> Any:
         store: Any = self.data  # Faust's RocksDB store; its base class doesn't know databases
@@ -250,7 +263,8 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
         store: Any = self.data
         write = writes.of(partition)
         write.put(store.offset_key, str(offset).encode())
-        self._database(partition).write(write)
+        with self._store_errors():
+            self._database(partition).write(write)
 
     def forget(self) -> None:
         """Drop all cells: partitions are being given up, or their work is void."""
@@ -273,7 +287,8 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
         """Open what is assigned, and see to it that no worker before this one writes to its changelog."""
-        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+        with self._store_errors():
+            await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
         app: Any = self.app
         topic = self.changelog_topic_name
         active = [tp for tp in assigned & app.assignor.assigned_actives() if tp.topic == topic]

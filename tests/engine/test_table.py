@@ -9,7 +9,7 @@ import pytest
 from faust.types import TP
 
 from engine.chunks import Chunk, Span
-from engine.errors import StoredValueError
+from engine.errors import StoredValueError, StoreError
 from engine.table import KEYS_AT_ONCE, Cell, PartitionCache, TableCodec, WriteBehindTable
 from engine.unpacking import Batch
 from tests.engine.fakes import CHANGELOG, Engine, Message, text_table
@@ -255,3 +255,18 @@ async def test_recovery_ends_at_a_row_of_a_newer_release_and_writes_nothing_past
     assert persisted_offset(table, 0) == 0
     assert stored(table, 0, b"e") is None
     assert str(engine.app._failure_reason) == "table table, partition 0: a newer release wrote it"
+
+
+async def test_what_rocksdb_refuses_is_told_as_what_it_is(engine: Engine) -> None:
+    table = text_table(engine)
+    change(table, 0, b"a", "1")
+
+    class Full:
+        def write(self, _batch: object) -> None:
+            raise Exception("IO error: No space left on device.\nWhile appending")  # noqa: TRY002 - as it does
+
+    cast(Any, table.data)._dbs[0] = Full()
+    with pytest.raises(
+        StoreError, match=r"^table table: IO error: No space left on device\. While appending$"
+    ):
+        await flush(engine, table)
