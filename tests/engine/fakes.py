@@ -11,7 +11,8 @@ from mode import Service
 
 from engine.app import ChunkApp, EngineOptions
 from engine.chunks import Chunk, Span
-from engine.consumer import ChunkConsumer, ChunkTransport, membership_clock
+from engine.consumer import ChunkConsumer, ChunkTransport
+from engine.consumer_thread import membership_clock
 from engine.outlet import Outlet
 from engine.table import Cell, TableCodec, WriteBehindTable
 from engine.unpacking import Batch

@@ -9,7 +9,7 @@ from aiokafka.errors import CommitFailedError
 from faust.types import TP
 
 from engine.chunks import Chunk, Piece
-from engine.consumer import membership_clock
+from engine.consumer_thread import membership_clock
 from engine.errors import DeliveryError, EngineError
 from tests.engine.fakes import CHANGELOG, RAW, RECORDS, Consumer, Engine, Message, chunk
 

@@ -30,7 +30,8 @@ from mode.services import Service
 
 from engine.app import ChunkApp, EngineOptions
 from engine.chunks import PassThrough
-from engine.consumer import ChunkConsumer, ChunkConsumerThread, ChunkTransport
+from engine.consumer import ChunkConsumer, ChunkTransport
+from engine.consumer_thread import ChunkConsumerThread
 from engine.outlet import Outlet
 from engine.table import WriteBehindTable
 from tests.engine.fakes import CHANGELOG, Engine, FakeObserver, text_table

@@ -18,7 +18,8 @@ from typing import Any, Final
 sys.path.remove(str(Path(__file__).resolve().parent))
 
 from app.main import main
-from engine.consumer import ChunkConsumer, ChunkConsumerThread
+from engine.consumer import ChunkConsumer
+from engine.consumer_thread import ChunkConsumerThread
 from engine.outlet import Outlet
 from engine.table import PartitionCache, WriteBehindTable
 
