@@ -13,7 +13,7 @@ from msgspec import Meta
 from pydantic import BaseModel
 
 from models.fields import MAX_STATUS_CHARACTERS, EventId, Id, RootAccountUuid, Score, StatusName, Time
-from models.times import canonical_time
+from models.times import is_canonical
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -105,7 +105,7 @@ def reader_of(model: type[Model]) -> Callable[[bytes], Model | None]:
                 return None
         for field in times:
             given = fields[field]
-            if given is not None and canonical_time(given) != given:
+            if given is not None and not is_canonical(given):
                 return None
         return build(fields)
 

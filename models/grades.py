@@ -105,25 +105,25 @@ def read(
         return Rejected(Reason.EMPTY, "value: empty")
     if len(value) > limits.max_value_bytes:
         return Rejected(Reason.TOO_LARGE, f"value: more than {limits.max_value_bytes} bytes")
-    latest_ms = None if timestamp is None or timestamp < 0 else timestamp + limits.max_future_ms
     try:
         header = _decode_header(value)
-    except (ValueError, RecursionError):  # let the strict reading say what is wrong
-        return _read_strictly(value, latest_ms, limits)
-    metadata = header.metadata or header.attributes
-    name = metadata and metadata.event_name
-    if not name:
-        return _read_strictly(value, latest_ms, limits)
-    if name not in GRADE_EVENT_NAMES:
-        return Ignored(name)
-    return read_documented(value, name, latest_ms) or _read_strictly(value, latest_ms, limits)
+    except (ValueError, RecursionError):
+        name = None  # let the strict reading say what is wrong
+    else:
+        metadata = header.metadata or header.attributes
+        name = metadata and metadata.event_name
+        if name and name not in GRADE_EVENT_NAMES:
+            return Ignored(name)
+    latest_ms = None if timestamp is None or timestamp < 0 else timestamp + limits.max_future_ms
+    record = read_documented(value, name, latest_ms) if name else None
+    return record or _read_strictly(value, latest_ms, limits)
 
 
-class _Named(msgspec.Struct):
+class _Named(msgspec.Struct, gc=False):
     event_name: str | None = None
 
 
-class _Header(msgspec.Struct):
+class _Header(msgspec.Struct, gc=False):
     metadata: _Named | None = None
     attributes: _Named | None = None
 

@@ -10,8 +10,8 @@ from typing import Final
 
 _EPOCH = datetime(1970, 1, 1)  # naive, because it is written in UTC anyway
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
+_moment_of = datetime.fromisoformat
 _MILLISECOND = timedelta(milliseconds=1)
-_CANONICAL_CHARACTERS: Final = len("2026-11-22T10:15:30.123Z")
 _DAY_MS: Final = 86_400_000
 _DAYS_KNOWN: Final = 4_096
 """More than ten years of them."""
@@ -24,6 +24,19 @@ _RFC3339 = re.compile(
 ).fullmatch
 
 
+def is_canonical(text: str) -> bool:
+    """Return whether a text is a time in canonical form."""
+    # What stands between the digits tells it from all else that `fromisoformat` takes; only hour 24, which
+    # newer Pythons take, is told by itself.
+    if text[4:20:3] != "--T::." or text[23:] != "Z" or text[11:13] == "24":
+        return False
+    try:
+        _moment_of(text)
+    except ValueError:  # no such day, no such second
+        return False
+    return True
+
+
 def canonical_time(text: str) -> str | None:
     """Return the canonical form of an RFC 3339 time with any offset; None when it is malformed.
 
@@ -31,18 +44,14 @@ def canonical_time(text: str) -> str | None:
     day or second that does not exist (leap seconds included, which no clock of Canvas shows), and what
     lies outside the years 1 to 9999 once it is UTC.
     """
-    # Nearly all are in UTC, with milliseconds or without. What stands between the digits tells these forms
-    # from all others that `fromisoformat` takes; only hour 24, a newer habit of it, is told by itself.
-    if len(text) == _CANONICAL_CHARACTERS:
-        is_usual = text[4:20:3] == "--T::." and text[-1] == "Z" and text[11:13] != "24"
-    else:
-        is_usual = len(text) == _CANONICAL_CHARACTERS - 4 and text[4::3] == "--T::Z" and text[11:13] != "24"
-    if is_usual:
+    if is_canonical(text):
+        return text
+    if text[4::3] == "--T::Z" and len(text) == 20 and text[11:13] != "24":  # as Canvas writes most in bodies
         try:
-            datetime.fromisoformat(text)
-        except ValueError:  # no such day or no such second
+            _moment_of(text)
+        except ValueError:
             return None
-        return text if len(text) == _CANONICAL_CHARACTERS else text[:19] + ".000Z"
+        return text[:19] + ".000Z"
     match = _RFC3339(text)
     if match is None:
         return None
@@ -72,7 +81,7 @@ def _is_day(day: str) -> bool:
 
 def epoch_ms(canonical: str) -> int:
     """Return a canonical time as milliseconds since 1970; ValueError when it is no time."""
-    return (datetime.fromisoformat(canonical) - _EPOCH_UTC) // _MILLISECOND
+    return (_moment_of(canonical) - _EPOCH_UTC) // _MILLISECOND
 
 
 def is_after(canonical: str, latest_ms: int) -> bool:

@@ -1,10 +1,11 @@
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models.times import canonical_time, epoch_ms, time_from_epoch_ms
+from models.times import canonical_time, epoch_ms, is_after, is_canonical, time_from_epoch_ms
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,7 @@ from models.times import canonical_time, epoch_ms, time_from_epoch_ms
 )
 def test_rfc_3339_is_brought_to_utc_and_cut_to_milliseconds(text: str, canonical: str) -> None:
     assert canonical_time(text) == canonical
+    assert is_canonical(canonical)
     assert canonical_time(canonical) == canonical
 
 
@@ -71,6 +73,42 @@ def test_rfc_3339_is_brought_to_utc_and_cut_to_milliseconds(text: str, canonical
 )
 def test_anything_else_is_no_time(text: str) -> None:
     assert canonical_time(text) is None
+    assert not is_canonical(text)
+
+
+PATTERN = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z", re.ASCII
+).fullmatch
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(st.tuples(st.integers(0, 24), st.sampled_from("0129 +-:.,ZzTtW\u0661")), max_size=3),
+    st.sampled_from([24, 20, 23]),
+)
+@example([(11, "2"), (12, "4")], 24)
+@example([(8, "3")], 24)
+def test_only_the_canonical_form_is_canonical(changes: list[tuple[int, str]], length: int) -> None:
+    text = "2026-11-22T10:15:30.123Z"
+    for place, character in changes:
+        text = text[:place] + character + text[place + 1 :]
+    text = text[:length]
+    try:
+        datetime(int(text[:4]), int(text[5:7]), int(text[8:10]))
+    except ValueError:
+        is_day = False
+    else:
+        is_day = True
+    assert is_canonical(text) == (is_day and PATTERN(text) is not None)
+    assert not is_canonical(text) or canonical_time(text) == text
+
+
+@pytest.mark.parametrize("latest", ["2026-11-21T23:59:59.999Z", "2026-11-22T10:15:30.122Z"])
+def test_after_means_later_by_a_millisecond(latest: str) -> None:
+    assert is_after("2026-11-22T10:15:30.123Z", epoch_ms(latest))
+    assert not is_after(latest, epoch_ms(latest))
+    assert not is_after(latest, epoch_ms("2026-11-23T00:00:00.000Z"))
+    assert not is_after("9999-12-31T23:59:59.999Z", 1 << 62)
 
 
 offsets = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda m: timezone(timedelta(minutes=m)))
