@@ -7,13 +7,12 @@ a value of another type, is left to the strict reading, and so is whatever is wr
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from types import NoneType
-from typing import Annotated, Any, Final, NamedTuple, Protocol, get_args, get_type_hints
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Meta
-from pydantic import BaseModel
 
+from models.building import Fields, hints_of
 from models.canvas import GRADE_EVENTS, CanvasId, CanvasIdOrEmpty
 from models.fields import MAX_STATUS_CHARACTERS, Score, StatusName, Time
 from models.records import RECORD_TYPES, GradeChange, GradeRecord, GradeRecordBase
@@ -51,7 +50,9 @@ class _Event(Protocol):
 class _Form(NamedTuple):
     """How events of one name are read."""
 
-    record_type: type[GradeRecord]
+    build: Callable[[Fields], GradeRecord]
+    is_grade_change: bool
+    """Whether the course is told by the metadata, and a submission required instead."""
     decode: Callable[[bytes], Any]
     """Returns an `_Event`."""
     ids: tuple[str, ...]
@@ -83,16 +84,15 @@ def _read(form: _Form, value: bytes, name: str, latest_ms: int | None) -> GradeR
     for field in form.ids:
         fields[field] = optional_id(fields[field], shard)
     for field in form.times:
-        given = fields[field]
-        if given is not None and (time := canonical_time(given)) != given:
+        if (given := fields[field]) is not None:
+            fields[field] = time = canonical_time(given)
             if time is None:
                 return None
-            fields[field] = time
     for field in form.texts:
         fields[field] = fields[field] or None
     for field in form.others:
         del fields[field]
-    if form.record_type is GradeChange:
+    if form.is_grade_change:
         required = fields["submission_id"]
         fields["course_id"] = (
             _lenient_id(metadata.context_id, shard) if metadata.context_type == "Course" else None
@@ -106,34 +106,26 @@ def _read(form: _Form, value: bytes, name: str, latest_ms: int | None) -> GradeR
     fields["root_account_uuid"] = metadata.root_account_uuid
     fields["actor_id"] = _lenient_id(metadata.user_id, shard)
     fields["job_id"] = job_of(metadata.job_id)
-    return form.record_type.from_checked(fields)
+    return form.build(fields)
 
 
 def _form_of(name: str) -> _Form:
-    event = _hints_of(GRADE_EVENTS[name])
-    metadata, body = _hints_of(event["metadata"]), _hints_of(event["body"])
-    record = _hints_of(RECORD_TYPES[name])
+    event = hints_of(GRADE_EVENTS[name])
+    metadata, body = hints_of(event["metadata"]), hints_of(event["body"])
+    record = hints_of(RECORD_TYPES[name])
     own = {field: hint for field, hint in record.items() if field not in GradeRecordBase.model_fields}
     others = {field: hint for field, hint in body.items() if field not in record}
     required = _REQUIRED | {"event_name": metadata["event_name"]}
     parts = {"metadata": _struct(metadata, required), "body": _struct(record | others)}
     return _Form(
-        record_type=RECORD_TYPES[name],
+        build=RECORD_TYPES[name].from_checked,
+        is_grade_change=RECORD_TYPES[name] is GradeChange,
         decode=msgspec.json.Decoder(_struct({}, parts)).decode,
         ids=tuple(field for field, hint in body.items() if hint in (CanvasId, CanvasIdOrEmpty)),
         times=tuple(field for field, hint in own.items() if hint == Time),
         texts=tuple(field for field, hint in own.items() if hint in (str, StatusName)),
         others=tuple(others),
     )
-
-
-def _hints_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the declared types of a model's fields; of an optional field, its type when it is there."""
-    hints = get_type_hints(model, include_extras=True)
-    return {
-        field: get_args(hints[field])[0] if NoneType in get_args(hints[field]) else hints[field]
-        for field in model.model_fields
-    }
 
 
 _REQUIRED: Final[dict[str, Any]] = {
