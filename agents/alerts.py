@@ -7,6 +7,7 @@ import time
 from agents.metrics import Metrics
 from agents.router import Clock
 from agents.topology import Topology
+from agents.trails import Trace
 from engine.chunks import Record
 from engine.outlet import Outlet
 from models.alerts import encode_alert
@@ -33,11 +34,14 @@ class Alerts:
         self._metrics = metrics
         self._now = now
 
-    def send(self, draft: AlertDraft, message: Record, rules: str) -> None:
-        """Queue an alert that a message led to under the rules with this digest."""
+    def send(self, draft: AlertDraft, message: Record, rules: str, trace: Trace = ()) -> None:
+        """Queue an alert that a message, of that trace, led to under the rules with this digest."""
         alert = draft.alert(self._now())
         sent = self._outlet.send(
-            self._topics[alert.audience], alert.key, encode_alert(alert), alert_headers(alert, rules)
+            self._topics[alert.audience],
+            alert.key,
+            encode_alert(alert),
+            [*alert_headers(alert, rules), *trace],
         )
         raw_timestamp = raw_timestamp_of(message)
 

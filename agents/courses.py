@@ -11,6 +11,7 @@ from agents.alerts import Alerts
 from agents.router import DeadLetters
 from agents.rules import ActiveRules
 from agents.topology import DROPS_TABLE, Topology
+from agents.trails import Trail
 from engine.app import ChunkApp
 from engine.chunks import Chunk
 from engine.outlet import Outlet
@@ -41,7 +42,9 @@ class Courses:
         alerts: Alerts,
         *,
         rules: ActiveRules,
+        trail: Trail | None = None,
     ) -> None:
+        self._trail = trail
         self._outlet = outlet
         self._dead_letters = dead_letters
         self._alerts = alerts
@@ -66,6 +69,7 @@ class Courses:
                 except ValueError as error:  # not written by a scorer
                     self._dead_letters.send(message, chunk.tp, Rejected(Reason.INVALID_BODY, str(error)))
                     continue
+                trace = () if self._trail is None else self._trail.follow(message)
                 cell = courses.cell(drop.key)
                 before = cell.value or NO_DROPS
                 rules = book.for_course(drop.root_account_uuid, drop.course_id)
@@ -73,7 +77,7 @@ class Courses:
                 if drops is not before:
                     courses.change(drop.key, cell, drops)
                 if alert is not None:
-                    self._alerts.send(alert, message, book.digest)
+                    self._alerts.send(alert, message, book.digest, trace)
         await self._outlet.room()
 
 

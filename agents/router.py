@@ -13,6 +13,7 @@ from faust.types import TP
 
 from agents.metrics import Metrics
 from agents.topology import Topology
+from agents.trails import Trail
 from engine.chunks import Chunk, Record
 from engine.outlet import Outlet
 from models.grades import Ignored, ReadLimits, Rejected, read
@@ -35,7 +36,9 @@ class Router:
         limits: ReadLimits,
         version: str,
         now: Clock,
+        trail: Trail | None = None,
     ) -> None:
+        self._trail = trail
         self._records = topology.records.name
         self._outlet = outlet
         self._metrics = metrics
@@ -69,6 +72,8 @@ class Router:
         if isinstance(record, MisnamedGradeOverride):
             self._metrics.renamed_events.inc()
         headers = record_headers(record, raw.timestamp)
+        if self._trail is not None:
+            headers += self._trail.follow(raw)
         self._outlet.send(self._records, record.key, encode_record(record), headers)
 
 

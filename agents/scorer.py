@@ -13,6 +13,7 @@ from agents.metrics import Metrics
 from agents.router import DeadLetters
 from agents.rules import ActiveRules
 from agents.topology import SCORES_TABLE, Topology
+from agents.trails import Trace, Trail
 from engine.app import ChunkApp
 from engine.chunks import Chunk, Record
 from engine.outlet import Outlet
@@ -43,7 +44,9 @@ class Scorer:
         *,
         rules: ActiveRules,
         max_cached_students: int,
+        trail: Trail | None = None,
     ) -> None:
+        self._trail = trail
         self._drops = topology.course_drops.name
         self._snapshots = topology.snapshots.name
         self._outlet = outlet
@@ -86,6 +89,7 @@ class Scorer:
         self, record: GradeRecord, message: Record, states: PartitionCache[StudentState], book: Rulebook
     ) -> str:
         """Change the student's state and queue the alerts, in one step that nothing comes between."""
+        trace = () if self._trail is None else self._trail.follow(message)
         key = record.key
         cell = states.cell(key)
         before = cell.value or NO_STATE
@@ -101,14 +105,14 @@ class Scorer:
             else:
                 note.add(record)
         for draft in drafts:
-            self._alerts.send(draft, message, book.digest)
+            self._alerts.send(draft, message, book.digest, trace)
             if (drop := drop_of(draft)) is not None:
-                self._send_drop(drop, message)
+                self._send_drop(drop, message, trace)
         return standing
 
-    def _send_drop(self, drop: CourseDrop, message: Record) -> None:
+    def _send_drop(self, drop: CourseDrop, message: Record, trace: Trace) -> None:
         """Queue a score drop for the agent that watches its course."""
-        headers = course_drop_headers(drop, raw_timestamp_of(message))
+        headers = [*course_drop_headers(drop, raw_timestamp_of(message)), *trace]
         self._outlet.send(self._drops, drop.key, encode_course_drop(drop), headers)
 
     def _send_snapshots(self, key: bytes, cell: Cell[StudentState]) -> None:

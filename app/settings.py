@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
@@ -61,6 +62,13 @@ def _topic_part(value: str) -> str:
     return value
 
 
+def _url(value: str) -> str:
+    url = urlsplit(value)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise PydanticCustomError("url", "not an address")
+    return value
+
+
 def _file(value: Path) -> Path:
     if not value.is_file() or not os.access(value, os.R_OK):
         raise PydanticCustomError("file", "no readable file")
@@ -87,7 +95,8 @@ ReadableFile = Annotated[Path, AfterValidator(_file)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 FileWithSecret = Annotated[SecretFile, BeforeValidator(_secret_file)]
 Whole = Annotated[int, BeforeValidator(_no_bool)]
-Seconds = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
+Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
+Seconds = Number
 
 
 SecretName = Literal["sasl_password", "web_token", "web_staff_token"]
@@ -106,7 +115,7 @@ def _setting(default: Any, description: str, *, right: str, group: str, unit: st
 
 _READABLE_TEXT: Final = "the path of a readable file that is not empty, in UTF-8"
 
-_KAFKA, _TOPICS, _WORK, _WEB, _LOGS = "Kafka", "Topics and group", "Processing", "HTTP", "Logs"
+_KAFKA, _TOPICS, _WORK, _WEB, _LOGS = "Kafka", "Topics and group", "Processing", "HTTP", "Logs and traces"
 
 
 class Settings(BaseSettings):
@@ -368,6 +377,22 @@ class Settings(BaseSettings):
         group=_WEB,
     )
 
+    tracing_endpoint: Annotated[str, AfterValidator(_url)] | None = _setting(
+        None,
+        "Where spans are sent with OpenTelemetry (OTLP over HTTP), such as http://127.0.0.1:4318/v1/traces; "
+        "when not set there are none. Needs the extra gradewatch[tracing].",
+        right="an address that begins with http:// or https://",
+        group=_LOGS,
+    )
+    tracing_sample_ratio: Number = _setting(
+        1.0,
+        "How many of the spans are kept, from 0 for none to 1 for all.",
+        right="a number from 0 to 1",
+        group=_LOGS,
+        unit="share",
+        ge=0,
+        le=1,
+    )
     log_format: Annotated[Literal["console", "json"], BeforeValidator(_lower)] = _setting(
         "console",
         "Logs for people or, one object per line, for machines.",

@@ -8,7 +8,7 @@ import asyncio
 import signal
 import time
 import traceback
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
@@ -21,10 +21,11 @@ from agents.metrics import Metrics
 from agents.router import Router
 from agents.rules import ActiveRules
 from agents.scorer import Scorer
+from agents.trails import Trail
 from app.access import Tokens
 from app.cli import version
 from app.data_dir import bind, cannot_be_used, make_data_dir
-from app.errors import BrokerError, GradewatchError, TopicsError
+from app.errors import BrokerError, GradewatchError, SettingsError, TopicsError
 from app.logs import logger
 from app.lost import explain_lost
 from app.progress import Progress, Watchdog
@@ -36,6 +37,7 @@ from app.settings import Settings
 from app.topics import check_topics, explain
 from app.web import WebServer, create_web
 from engine.app import ChunkApp, EngineOptions
+from engine.chunks import Chunk, Observer
 from engine.errors import EngineError, StoreError
 from engine.lost import OffsetsLostError
 from engine.outlet import Outlet
@@ -43,6 +45,8 @@ from models.grades import ReadLimits
 from models.times import time_from_epoch_ms
 
 log = logger()
+
+AGENTS: Final = ("router", "scorer", "courses")
 
 WATCH_SECONDS: Final = 0.1
 """How often the worker looks whether it has become ready, or has ceased to be."""
@@ -54,9 +58,9 @@ class MetricsObserver:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def chunk(self, agent: str, records: int, seconds: float) -> None:
+    def chunk(self, agent: str, chunk: Chunk, seconds: float) -> None:
         """Count a chunk."""
-        self._metrics.observe_chunk(agent, records, seconds)
+        self._metrics.observe_chunk(agent, chunk.unpacked, seconds)
 
     def flush_step(self, step: str, seconds: float) -> None:
         """Time a step of a flush."""
@@ -87,6 +91,8 @@ class Worker:
         self._waiting_for = "broker"
         self._stop = asyncio.Event()
         self._cluster_id: str | None = None
+        self._trails: dict[str, Trail] = {}
+        self._last_spans: Callable[[], None] = lambda: None
         self._progress = Progress(settings.stall_seconds)
         self._watchdog = Watchdog(settings.stall_seconds)
 
@@ -113,6 +119,7 @@ class Worker:
                 await self._work()
         finally:
             reloading.cancel()
+            await asyncio.to_thread(self._last_spans)
             await web.stop()
         log.info("worker.stopped")
 
@@ -187,7 +194,7 @@ class Worker:
                 reset_offsets=self._reset_offsets,
             ),
             outlet,
-            MetricsObserver(self._metrics),
+            self.observer(),
         )
         router = Router(
             topology,
@@ -196,6 +203,7 @@ class Worker:
             limits=ReadLimits(settings.max_value_bytes, int(settings.max_future_seconds * 1000)),
             version=version(),
             now=_now,
+            trail=self._trails.get("router"),
         )
         alerts = Alerts(topology, outlet, self._metrics, now=_now)
         scorer = Scorer(
@@ -207,8 +215,17 @@ class Worker:
             alerts,
             rules=self._rules,
             max_cached_students=settings.table_cache_keys,
+            trail=self._trails.get("scorer"),
         )
-        courses = Courses(app, topology, outlet, router.dead_letters, alerts, rules=self._rules)
+        courses = Courses(
+            app,
+            topology,
+            outlet,
+            router.dead_letters,
+            alerts,
+            rules=self._rules,
+            trail=self._trails.get("courses"),
+        )
         app.chunk_agent(topology.raw.name, router, name="router", in_step=True)
         app.chunk_agent(topology.records.name, scorer, name="scorer")
         app.chunk_agent(topology.course_drops.name, courses, name="courses")
@@ -216,6 +233,27 @@ class Worker:
         self._metrics.recovery_remaining.set_function(app.recovery_remaining)
         self._metrics.ask_for_lag(app.lags)
         return app
+
+    def observer(self) -> Observer:
+        """Return who counts the engine's work and, where that is wanted, makes spans of it.
+
+        Raises SettingsError when that is wanted and not installed.
+        """
+        metrics = MetricsObserver(self._metrics)
+        if self._settings.tracing_endpoint is None:
+            return metrics
+        try:
+            from app.tracing import TracingObserver, tracer_provider
+        except ImportError:
+            raise SettingsError(
+                "GRADEWATCH_TRACING_ENDPOINT is set, but OpenTelemetry is not installed: "
+                "pip install 'gradewatch[tracing]', or leave the setting out."
+            ) from None
+        self._trails = {agent: Trail() for agent in AGENTS}
+        provider = tracer_provider(self._settings, version())
+        self._last_spans = provider.shutdown
+        tracer = provider.get_tracer("gradewatch", version())
+        return TracingObserver(metrics, tracer, self._trails, self._settings.app_id)
 
     # -- working ------------------------------------------------------------------------------------------
 

@@ -134,7 +134,7 @@ class ChunkApp(faust.App):
             # A bug, or a broker that takes nothing: Faust would skip the chunk and go on.
             consumer.fail(reason)
         else:
-            self.observer.chunk(name, chunk.unpacked, time.perf_counter() - started)
+            self.observer.chunk(name, chunk, time.perf_counter() - started)
 
     def write_behind_table(
         self,

@@ -93,7 +93,7 @@ class PassThrough(Schema[Any, Any]):
 class Observer(Protocol):
     """What the engine tells whoever counts and times it; every call is cheap and never raises."""
 
-    def chunk(self, agent: str, records: int, seconds: float) -> None:
+    def chunk(self, agent: str, chunk: Chunk, seconds: float) -> None:
         """Tell that an agent finished a chunk."""
 
     def flush_step(self, step: str, seconds: float) -> None:

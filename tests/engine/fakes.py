@@ -52,8 +52,8 @@ class FakeObserver:
         self.chunks: list[tuple[str, int]] = []
         self.commits = 0
 
-    def chunk(self, agent: str, records: int, seconds: float) -> None:
-        self.chunks.append((agent, records))
+    def chunk(self, agent: str, chunk: Chunk, seconds: float) -> None:
+        self.chunks.append((agent, chunk.unpacked))
 
     def flush_step(self, step: str, seconds: float) -> None:
         """Take no notice."""
