@@ -228,12 +228,14 @@ class Deployment:
         self, topic: TopicSpec, messages: Iterable[Raw], *, compression: str | None = None
     ) -> None:
         """Write messages to any topic."""
-        async with AIOKafkaProducer(
+        producer = AIOKafkaProducer(
             bootstrap_servers=self.bootstrap,
             compression_type=compression,
             max_batch_size=BATCH_BYTES,
             max_request_size=MAX_MESSAGE_BYTES,
-        ) as producer:
+        )
+        try:
+            await producer.start()
             # By hand: `send` places no message without key and value, and makes a future for each.
             filling: dict[int, Any] = {}
             deliveries = []
@@ -252,6 +254,8 @@ class Deployment:
                 deliveries.append(await producer.send_batch(batch, topic.name, partition=partition))
             for delivery in deliveries:
                 await delivery
+        finally:
+            await producer.stop()  # also one that could not connect
 
     async def feed(self, messages: Sequence[Raw], *, per_second: int) -> None:
         """Write raw messages at a rate, so that a stream is under way while other things happen."""
