@@ -31,6 +31,7 @@ from models.headers import (
 )
 from models.records import RECORD_TYPES
 from models.snapshots import StudentScoresSnapshot
+from models.tracing import TRACEPARENT
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -77,6 +78,12 @@ _RAW_TIMESTAMP: Final[Schema] = {
     "description": "Kafka timestamp of the raw message, in milliseconds since 1970.",
 }
 
+_TRACE: Final[Schema] = {
+    "type": "string",
+    "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+    "description": "W3C trace context, handed on where tracing is on and the raw message had it.",
+}
+
 _MORE: Final[Mapping[str, Mapping[str, Schema]]] = MappingProxyType(
     {
         ALERT: {
@@ -84,14 +91,18 @@ _MORE: Final[Mapping[str, Mapping[str, Schema]]] = MappingProxyType(
                 "type": "string",
                 "pattern": "^[0-9a-f]{16}$",
                 "description": "Digest of the rules that were active; equal for files that mean the same.",
-            }
+            },
+            TRACEPARENT: _TRACE,
         },
-        **{kind: {RAW_TIMESTAMP: _RAW_TIMESTAMP} for kind in (*map(record_of, RECORD_TYPES), COURSE_DROP)},
+        **{
+            kind: {RAW_TIMESTAMP: _RAW_TIMESTAMP, TRACEPARENT: _TRACE}
+            for kind in (*map(record_of, RECORD_TYPES), COURSE_DROP)
+        },
     }
 )
 """Headers beyond those of CloudEvents."""
 
-_OPTIONAL: Final = frozenset({RAW_TIMESTAMP, TRUNCATED})
+_OPTIONAL: Final = frozenset({RAW_TIMESTAMP, TRACEPARENT, TRUNCATED})
 
 
 def cloud_event_headers(kind: str) -> Schema:
