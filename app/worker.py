@@ -38,7 +38,7 @@ from app.topics import check_topics, explain
 from app.web import WebServer, create_web
 from engine.app import ChunkApp, EngineOptions
 from engine.chunks import Chunk, Observer
-from engine.errors import EngineError, StoreError
+from engine.errors import ChangelogLostError, EngineError, StoreError
 from engine.lost import OffsetsLostError
 from engine.outlet import Outlet
 from models.grades import ReadLimits
@@ -265,6 +265,12 @@ class Worker:
         ]
         try:
             await app.run(self._stop)
+        except (ChangelogLostError, ConsistencyError) as error:
+            raise GradewatchError(
+                f"The tables in {self._settings.data_dir / self._settings.app_id} have rows that their "
+                "changelog does not have: it was made anew, or is another cluster's. Remove that folder to "
+                "start from what the changelog has."
+            ) from error
         except StoreError as error:
             raise GradewatchError(
                 f"The worker stops without committing: {error}.\n"
@@ -279,12 +285,6 @@ class Worker:
                 else f"{error}. {ACLS_ADVICE}"
             )
             raise GradewatchError(f"The worker stops without committing: {why}") from error
-        except ConsistencyError as error:
-            raise GradewatchError(
-                f"The tables in {self._settings.data_dir / self._settings.app_id} have rows that their "
-                "changelog does not have: it was made anew, or is another cluster's. Remove that folder to "
-                "start from what the changelog has."
-            ) from error
         except AUTHORIZATION_ERRORS as error:
             raise BrokerError(f"The worker stops without committing. {not_allowed(error)}") from error
         except KafkaError as error:

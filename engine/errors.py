@@ -18,3 +18,7 @@ class StoredValueError(EngineError):
 
 class StoreError(EngineError):
     """A table's local copy can't be opened, read or written: a full disk, or damaged files."""
+
+
+class ChangelogLostError(EngineError):
+    """A table's local copy is ahead of its changelog: that was made anew, or is another cluster's."""

@@ -24,7 +24,7 @@ import structlog
 from faust.types import TP
 
 from engine.chunks import Chunk, PassThrough
-from engine.errors import StoredValueError, StoreError
+from engine.errors import ChangelogLostError, StoredValueError, StoreError
 from engine.fence import FencingRefusedError
 from engine.outlet import Outlet
 
@@ -300,6 +300,12 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
             return
         for partition, offset in offsets.items():
             stored = self.data.persisted_offset(TP(topic, partition))
+            if stored is not None and offset is not None and offset <= stored:
+                # Faust looks too, but not where the new changelog has a single record.
+                raise ChangelogLostError(
+                    f"table {self.name}, partition {partition}: the local copy has offset {stored} of the "
+                    f"changelog, which ends before it"
+                )
             if offset is not None and offset == (0 if stored is None else stored + 1):
                 # Nothing lies between: spared from being read.
                 self._write(partition, _Writes(), offset)

@@ -3,9 +3,9 @@
 from typing import Final
 
 from tests.faults.outcome import Scenario
-from tests.faults.scenarios import brokers, disorder, hostile, kills, refused, stops, workers, zombies
+from tests.faults.scenarios import brokers, disorder, hostile, kills, refused, state, stops, workers, zombies
 
-_FILES: Final = (kills, stops, zombies, workers, brokers, refused, hostile, disorder)
+_FILES: Final = (kills, stops, zombies, workers, brokers, refused, hostile, disorder, state)
 
 SCENARIOS: Final[tuple[Scenario, ...]] = tuple(
     sorted((scenario for file in _FILES for scenario in file.SCENARIOS), key=lambda scenario: scenario.number)

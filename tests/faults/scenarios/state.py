@@ -1,0 +1,176 @@
+"""8: the local copy of the tables is gone, damaged, somebody else's, or can't be written."""
+
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from tests.clients import admin_client, create_topic
+from tests.e2e.events import by_student, semester
+from tests.e2e.harness import GRADEWATCH, Deployment, Raw, Worker
+from tests.e2e.oracle import Topics
+from tests.faults.outcome import Outcome, Scenario
+from tests.faults.stage import Stage, finish
+
+#: How large a file a worker with a full disk may write; its tables soon need more.
+FULL_KIB: Final = 96
+
+Spoil = Callable[[Deployment, Path], Awaitable[None]]
+
+
+def _events(stage: Stage) -> list[Raw]:
+    return list(by_student(semester(80, 2_000 if stage.quick else 40_000), 80))
+
+
+async def _spoiled(stage: Stage, deployment: Deployment, spoil: Spoil, *, refused: str | None) -> Outcome:
+    """Stop a worker, spoil its folder, and start it again; where it refuses, remove the folder as it says."""
+    outcome = Outcome()
+    events = _events(stage)
+    half = len(events) // 2
+    worker = await deployment.worker("one").until_ready()
+    await deployment.produce(events[:half])
+    await finish(deployment, worker)
+    folder = deployment.folder / "one-data" / deployment.app_id
+    assert folder.is_dir(), f"no tables in {folder}"
+    await spoil(deployment, folder)
+    await deployment.produce(events[half:])
+    if refused is not None:
+        worker = deployment.worker("one")
+        assert await worker.until_ended() == 1, "the worker did not end with 1"
+        assert refused in worker.output, f"the worker did not say {refused!r}"
+        assert "emove that folder" in worker.output
+        assert "Traceback" not in worker.output
+        shutil.rmtree(folder)
+        outcome.notes.append("refused with a sentence; went on without the folder")
+    await finish(deployment, await deployment.worker("one").until_ready())
+    outcome.compare(await Topics.read(deployment), repeats_allowed=False, students_in_order=True)
+    return outcome
+
+
+def _damage(pattern: str) -> Spoil:
+    """Cut the files of a name in half."""
+
+    async def spoil(_: Deployment, folder: Path) -> None:
+        cut(folder)
+
+    def cut(folder: Path) -> None:
+        files = [file for file in folder.rglob(pattern) if file.stat().st_size > 1]
+        assert files, f"no {pattern} in {folder}"
+        for file in files:
+            os.truncate(file, file.stat().st_size // 2)
+
+    return spoil
+
+
+async def wiped(stage: Stage) -> Outcome:
+    """Remove the folder: all of it comes back from the changelog."""
+
+    async def spoil(_: Deployment, folder: Path) -> None:
+        shutil.rmtree(folder)
+
+    async with stage.deployment() as deployment:
+        return await _spoiled(stage, deployment, spoil, refused=None)
+
+
+async def truncated(stage: Stage) -> Outcome:
+    """Cut RocksDB's files in half: it falls back to where they are whole, or can't be used and says so."""
+    outcome = Outcome()
+    for pattern, refused in (
+        ("CURRENT", "Corruption: CURRENT file"),
+        ("*.sst", "Corruption: Sst file size mismatch"),
+        ("MANIFEST-*", None),
+    ):
+        stage.say(pattern)
+        async with stage.deployment() as deployment:
+            found = await _spoiled(stage, deployment, _damage(pattern), refused=refused)
+        outcome.compared |= found.compared
+        outcome.differences |= {part: f"{pattern}: {text}" for part, text in found.differences.items()}
+        outcome.notes.append(f"{pattern}: {'refused' if refused else 'older, but whole'}")
+    return outcome
+
+
+async def of_another_worker(stage: Stage) -> Outcome:
+    """Give a worker the folder of another one of the same deployment, from some time ago."""
+    outcome = Outcome()
+    events = _events(stage)
+    half = len(events) // 2
+    async with stage.deployment() as deployment:
+        await deployment.produce(events[:half])
+        await finish(deployment, await deployment.worker("one").until_ready())
+        shutil.copytree(deployment.folder / "one-data", deployment.folder / "two-data")
+        await deployment.produce(events[half:])
+        await finish(deployment, await deployment.worker("one").until_ready())
+        await deployment.produce(events)
+        await finish(deployment, await deployment.worker("two").until_ready())
+        outcome.compare(await Topics.read(deployment), repeats_allowed=False, students_in_order=True)
+    return outcome
+
+
+async def of_another_cluster(stage: Stage) -> Outcome:
+    """Give a worker the folder that was made on another cluster under the same names."""
+
+    async def spoil(deployment: Deployment, folder: Path) -> None:
+        with stage.own_kafka(cluster_id="anotherclusteroftests1") as other:
+            elsewhere = Deployment(
+                other.bootstrap,
+                deployment.topology.raw.name.removesuffix("raw-events"),
+                deployment.app_id,
+                stage.folder / "elsewhere",
+            )
+            elsewhere.folder.mkdir()
+            await elsewhere.create_topics()
+            await elsewhere.produce(by_student(semester(81, 1_000), 81))
+            await finish(elsewhere, await elsewhere.worker("one").until_ready())
+            elsewhere.close()
+        shutil.rmtree(folder)
+        shutil.copytree(elsewhere.folder / "one-data" / deployment.app_id, folder)
+
+    async with stage.deployment() as deployment:
+        return await _spoiled(stage, deployment, spoil, refused="are not of app id")
+
+
+async def changelog_gone(stage: Stage) -> Outcome:
+    """Delete the changelog and make it anew while the local copy stays: it is not taken for the new one's."""
+    outcome = Outcome()
+    events = _events(stage)
+    async with stage.deployment() as deployment:
+        await deployment.produce(events)
+        await finish(deployment, await deployment.worker("one").until_ready())
+        spec = deployment.topology.scores_changelog
+        async with admin_client(deployment.bootstrap) as admin:
+            await admin.delete_topics([spec.name])
+        await create_topic(deployment.bootstrap, spec.name, spec.partitions, spec.config())
+        worker: Worker = deployment.worker("one")
+        assert await worker.until_ended() == 1, "the worker did not end with 1"
+        assert "have rows that their changelog does not have" in worker.output
+        assert worker.logged("worker.ready") == []
+    outcome.notes.append("refused with a sentence")
+    return outcome
+
+
+async def full_disk(stage: Stage) -> Outcome:
+    """Let no file of a worker grow beyond a limit, as on a full disk: it ends, and nothing is lost."""
+    outcome = Outcome()
+    events = list(by_student(semester(82, 8_000 if stage.quick else 40_000), 82))
+    async with stage.deployment() as deployment:
+        limited = f"ulimit -f {FULL_KIB} && exec '{GRADEWATCH}' worker"
+        worker = await deployment.worker("one", command=("bash", "-c", limited)).until_ready()
+        await deployment.produce(events)
+        assert await worker.until_ended() == 1, "the worker did not end with 1"
+        assert "See that the disk of" in worker.output
+        assert "Traceback" not in worker.output
+        # With room again it goes on, on the same folder.
+        await finish(deployment, await deployment.worker("one").until_ready())
+        outcome.compare(await Topics.read(deployment), repeats_allowed=True, students_in_order=True)
+    return outcome
+
+
+SCENARIOS: Final = (
+    Scenario(8, "State folder wiped", wiped, in_tests=False),
+    Scenario(8, "State folder truncated", truncated, in_tests=False),
+    Scenario(8, "State folder of another worker", of_another_worker, in_tests=False),
+    Scenario(8, "State folder of another cluster", of_another_cluster),
+    Scenario(8, "Changelog deleted, state kept", changelog_gone, in_tests=False),
+    Scenario(8, "State folder on a full disk", full_disk),
+)
