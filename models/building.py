@@ -4,7 +4,7 @@ Pydantic says what a record is. What is found here to be one is the same to pyda
 is said here, and pydantic judges it and finds the words.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import NoneType
 from typing import Annotated, Any, Final, TypeAlias, TypeVar, get_args, get_type_hints
 
@@ -12,7 +12,18 @@ import msgspec
 from msgspec import Meta
 from pydantic import BaseModel
 
-from models.fields import MAX_STATUS_CHARACTERS, EventId, Id, RootAccountUuid, Score, StatusName, Time
+from models.fields import (
+    EVENT_ID_DIGITS,
+    MAX_ID_DIGITS,
+    MAX_STATUS_CHARACTERS,
+    MAX_UUID_CHARACTERS,
+    EventId,
+    Id,
+    RootAccountUuid,
+    Score,
+    StatusName,
+    Time,
+)
 from models.times import is_canonical
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -56,19 +67,15 @@ def _is_optional(hint: Any) -> bool:
     return NoneType in get_args(hint)
 
 
-def _text(shortest: int, longest: int) -> Any:
-    return Annotated[str, Meta(min_length=shortest, max_length=longest)]
-
-
-_SHAPES: Final = {
-    EventId: _text(32, 32),
-    RootAccountUuid: _text(1, 255),
-    Id: _text(1, 19),
+SHAPES: Final[Mapping[Any, Any]] = {
+    EventId: Annotated[str, Meta(min_length=EVENT_ID_DIGITS, max_length=EVENT_ID_DIGITS)],
+    RootAccountUuid: Annotated[str, Meta(min_length=1, max_length=MAX_UUID_CHARACTERS)],
+    Id: Annotated[str, Meta(min_length=1, max_length=MAX_ID_DIGITS)],
     Time: str,
-    StatusName: _text(0, MAX_STATUS_CHARACTERS),
+    StatusName: Annotated[str, Meta(max_length=MAX_STATUS_CHARACTERS)],
     Score: float,
 }
-"""What a decoder takes for a declared type, where that is not one of its own."""
+"""What a decoder itself takes for a declared type, where that is not one of its own."""
 
 
 def reader_of(model: type[Model]) -> Callable[[bytes], Model | None]:
@@ -77,7 +84,7 @@ def reader_of(model: type[Model]) -> Callable[[bytes], Model | None]:
     That is where fields are missing or unknown, and whatever is wrong.
     """
     hints, declared = hints_of(model), get_type_hints(model, include_extras=True)
-    shapes = {field: _SHAPES.get(hint, hint) for field, hint in hints.items()}
+    shapes = {field: SHAPES.get(hint, hint) for field, hint in hints.items()}
     struct = msgspec.defstruct(
         model.__name__,
         [

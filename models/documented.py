@@ -12,18 +12,18 @@ from typing import Annotated, Any, Final, NamedTuple, Protocol
 import msgspec
 from msgspec import Meta
 
-from models.building import Fields, hints_of
+from models.building import SHAPES, Fields, hints_of
 from models.canvas import GRADE_EVENTS, CanvasId, CanvasIdOrEmpty
-from models.fields import MAX_STATUS_CHARACTERS, Score, StatusName, Time
+from models.fields import MAX_ID_DIGITS, Id, RootAccountUuid, Score, StatusName, Time
 from models.records import RECORD_TYPES, GradeChange, GradeRecord, GradeRecordBase
 from models.times import canonical_time, is_after
-from models.values import MAX_TEXT_CHARACTERS, job_of, lenient_id, optional_id, shard_of
+from models.values import job_of, lenient_id, optional_id, shard_of
 
 _IDS_KNOWN: Final = 4_096
 
 _asdict = msgspec.structs.asdict
 
-# The same courses and teachers come again and again.
+# The same courses and teachers come again and again. No id is long: the decoder has seen to it.
 _shard_of = lru_cache(maxsize=_IDS_KNOWN)(shard_of)
 _lenient_id = lru_cache(maxsize=_IDS_KNOWN)(lenient_id)
 
@@ -128,16 +128,15 @@ def _form_of(name: str) -> _Form:
     )
 
 
-_REQUIRED: Final[dict[str, Any]] = {
-    "event_time": str,
-    "root_account_uuid": Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARACTERS)],
-}
+_REQUIRED: Final[dict[str, Any]] = {"event_time": str, "root_account_uuid": SHAPES[RootAccountUuid]}
 """Fields of the metadata without which there is no record."""
 
+_ID: Final = Annotated[str, Meta(max_length=MAX_ID_DIGITS)]
 _SHAPES: Final[Mapping[Any, Any]] = {
     bool: bool,
-    Score: float,
-    StatusName: Annotated[str, Meta(max_length=MAX_STATUS_CHARACTERS)],
+    Score: SHAPES[Score],
+    StatusName: SHAPES[StatusName],
+    **dict.fromkeys((Id, CanvasId, CanvasIdOrEmpty), _ID),
 }
 """What JSON has to have for a field's declared type. All other types are kinds of text."""
 

@@ -4,13 +4,18 @@ from typing import Annotated, Final, TypeAlias
 
 from pydantic import FiniteFloat, StringConstraints
 
-Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,19}$")]
+MAX_ID_DIGITS: Final = 19
+EVENT_ID_DIGITS: Final = 32
+MAX_UUID_CHARACTERS: Final = 255
+MAX_STATUS_CHARACTERS: Final = 255
+
+Id: TypeAlias = Annotated[str, StringConstraints(pattern=rf"^[0-9]{{1,{MAX_ID_DIGITS}}}$")]
 """A Canvas id in canonical form: local to the event's shard wherever the shard is known."""
 
-EventId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+EventId: TypeAlias = Annotated[str, StringConstraints(pattern=rf"^[0-9a-f]{{{EVENT_ID_DIGITS}}}$")]
 """32 hexadecimal digits of a SHA-256 over what is told apart."""
 
-RootAccountUuid: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+RootAccountUuid: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=MAX_UUID_CHARACTERS)]
 """The school: the uuid of the root account, unique in all of Canvas."""
 
 Time: TypeAlias = Annotated[
@@ -21,8 +26,6 @@ Time: TypeAlias = Annotated[
     ),
 ]
 """A time in UTC with milliseconds, `2026-11-22T10:15:30.123Z`; text order is time order."""
-
-MAX_STATUS_CHARACTERS: Final = 255
 
 Score: TypeAlias = FiniteFloat
 """A score or points: any finite number; above 100 and below 0 are legal."""

@@ -15,7 +15,7 @@ import orjson
 
 from models.canvas import GRADE_EVENT_NAMES
 from models.documented import read_documented
-from models.fields import Id, Score, StatusName, Time
+from models.fields import MAX_UUID_CHARACTERS, Id, Score, StatusName, Time
 from models.records import (
     RECORD_TYPES,
     GradeChange,
@@ -25,7 +25,6 @@ from models.records import (
 )
 from models.times import is_after
 from models.values import (
-    MAX_TEXT_CHARACTERS,
     WrongError,
     course_of,
     flag,
@@ -157,8 +156,8 @@ def _read_strictly(
         return Ignored(name)
 
     root_account_uuid = metadata.get("root_account_uuid")
-    if type(root_account_uuid) is not str or not 0 < len(root_account_uuid) <= MAX_TEXT_CHARACTERS:
-        detail = f"{about}.root_account_uuid: not a text of 1 to {MAX_TEXT_CHARACTERS} characters"
+    if type(root_account_uuid) is not str or not 0 < len(root_account_uuid) <= MAX_UUID_CHARACTERS:
+        detail = f"{about}.root_account_uuid: not a text of 1 to {MAX_UUID_CHARACTERS} characters"
         return Rejected(Reason.INVALID_METADATA, detail, name)
     try:
         event_time = time(metadata.get("event_time"), None)

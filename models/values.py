@@ -9,16 +9,15 @@ from typing import Final
 
 import orjson
 
-from models.fields import MAX_STATUS_CHARACTERS
+from models.fields import MAX_ID_DIGITS, MAX_STATUS_CHARACTERS
 from models.times import canonical_time
 
 LOCAL_IDS: Final = 10**13
 """Global id = shard * LOCAL_IDS + local id, in all of Canvas."""
 
 MIN_GLOBAL_ID_DIGITS: Final = len(str(LOCAL_IDS))
-MAX_ID_DIGITS: Final = 19
-MAX_TEXT_CHARACTERS: Final = 255
-"""Longest `root_account_uuid`, and longest `job_id`."""
+MAX_JOB_CHARACTERS: Final = 255
+"""Longest `job_id`."""
 
 
 class WrongError(ValueError):
@@ -66,7 +65,7 @@ def job_of(job_id: object) -> str | None:
     """Return a job's id as text; None for what is none."""
     if type(job_id) is int and job_id >= 0:
         return str(job_id)
-    return job_id if type(job_id) is str and 0 < len(job_id) <= MAX_TEXT_CHARACTERS else None
+    return job_id if type(job_id) is str and 0 < len(job_id) <= MAX_JOB_CHARACTERS else None
 
 
 _number_text = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?").fullmatch

@@ -59,6 +59,8 @@ def test_every_documented_field_is_known(name: str) -> None:
         {"x": 1},
         {"attributes": {}},
         {"metadata": {"job_id": 7}},
+        {"metadata": {"user_id": "9" * 20}},
+        {"metadata": {"context_id": "9" * 20}},
         {"metadata": {"event_time": "2026-10-05T14:03:22"}},
         {"metadata": {"event_time": None}},
         {"metadata": {"root_account_uuid": ""}},
