@@ -1,15 +1,18 @@
-"""5: a topic that takes nothing: no source offset passes an effect that was not acknowledged."""
+"""5 and 10: a topic that takes nothing: no source offset passes an effect that was not acknowledged."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from agents.topology import TopicSpec
 from app.children import LOOPBACK, free_ports
+from models.grades import Rejected, read
 from tests.clients import admin_client, create_topic
 from tests.e2e.harness import Deployment, Worker
 from tests.e2e.oracle import Topics
@@ -76,10 +79,10 @@ async def _replace(bootstrap: str, spec: TopicSpec) -> None:
     raise AssertionError(f"{spec.name} could not be made anew: {answer.topic_errors}")
 
 
-async def full(stage: Stage) -> Outcome:
-    """Let the topic of records take tiny batches only: the worker ends, the next goes on when mended."""
+async def full(stage: Stage, which: str = "records") -> Outcome:
+    """Let a topic take tiny batches only: the worker ends, the next goes on when mended."""
     async with stage.deployment() as deployment:
-        topic = deployment.topology.records.name
+        topic = getattr(deployment.topology, which).name
 
         async def spoil() -> None:
             await _configure(deployment, topic, {"max.message.bytes": "100"})
@@ -88,14 +91,14 @@ async def full(stage: Stage) -> Outcome:
             await _configure(deployment, topic, {"max.message.bytes": str(8 * 1024 * 1024)})
 
         return await _refused(
-            stage, deployment, spoil, mend, ends_by_itself=True, says="refused a batch for good"
+            stage, deployment, spoil, mend, ends_by_itself=True, which=which, says="refused a batch for good"
         )
 
 
-async def deleted(stage: Stage) -> Outcome:
-    """Delete the topic of snapshots before anything is in it, and create it again."""
+async def deleted(stage: Stage, which: str = "snapshots") -> Outcome:
+    """Delete a topic before anything is in it, and create it again."""
     async with stage.deployment() as deployment:
-        topic = deployment.topology.snapshots.name
+        topic = getattr(deployment.topology, which).name
 
         async def spoil() -> None:
             async with admin_client(deployment.bootstrap) as admin:
@@ -105,19 +108,20 @@ async def deleted(stage: Stage) -> Outcome:
             done = await asyncio.to_thread(deployment.run, "topics", "create")
             assert done.returncode == 0, done.stderr
 
-        return await _refused(stage, deployment, spoil, mend, ends_by_itself=False, kill=True)
+        return await _refused(stage, deployment, spoil, mend, ends_by_itself=False, which=which, kill=True)
 
 
-async def read_only(stage: Stage) -> Outcome:
-    """Forbid the worker's user to write to the topic of records."""
+async def read_only(stage: Stage, which: str = "records") -> Outcome:
+    """Forbid the worker's user to write to a topic."""
     kafka = SecuredKafka(Path(stage.folder) / "secured")
     with kafka.broker:
         async with stage.deployment(kafka.broker.bootstrap) as deployment:
             topology = deployment.topology
+            forbidden = getattr(topology, which)
             allowed = [Acl("group", deployment.app_id, "Read")]
             for spec in topology.all:
                 allowed += [Acl("topic", spec.name, operation) for operation in ("Read", "DescribeConfigs")]
-                if spec is not topology.records:
+                if spec is not forbidden:
                     allowed.append(Acl("topic", spec.name, "Write"))
             await kafka.allow("worker", *allowed)
 
@@ -125,10 +129,16 @@ async def read_only(stage: Stage) -> Outcome:
                 """Leave it as it has been from the start."""
 
             async def mend() -> None:
-                await kafka.allow("worker", Acl("topic", topology.records.name, "Write"))
+                await kafka.allow("worker", Acl("topic", forbidden.name, "Write"))
 
             return await _refused(
-                stage, deployment, nothing, mend, ends_by_itself=True, settings=kafka.login("SCRAM-SHA-512")
+                stage,
+                deployment,
+                nothing,
+                mend,
+                ends_by_itself=True,
+                which=which,
+                settings=kafka.login("SCRAM-SHA-512"),
             )
 
 
@@ -141,6 +151,7 @@ async def _refused(
     ends_by_itself: bool,
     kill: bool = False,
     says: str = "",
+    which: str = "records",
     settings: dict[str, str] | None = None,
 ) -> Outcome:
     """Spoil a topic before anything is read, let work come, mend it, and see whether anything is missing."""
@@ -166,8 +177,7 @@ async def _refused(
             assert grown_mib < GROWTH_MIB, f"the worker grew by {grown_mib:.0f} MiB"
             assert (await worker.get("/healthz"))[0] == 200, "the worker calls itself dead"
             outcome.notes.append(f"the worker waited {seconds:g} s and grew by {grown_mib:.0f} MiB")
-    committed = sum((await deployment.committed()).values())
-    assert committed == 0, f"{committed} offsets were committed before their effect was acknowledged"
+    await _nothing_passed(deployment, which)
     if kill:
         # What it holds and nobody took is lost with it: unless it is read again, it will be missing.
         await worker.kill()
@@ -178,6 +188,19 @@ async def _refused(
     await finish(deployment, worker)
     outcome.compare(await Topics.read(deployment), repeats_allowed=True, students_in_order=True)
     return outcome
+
+
+async def _nothing_passed(deployment: Deployment, which: str) -> None:
+    """Fail where an offset was committed before an effect that the spoiled topic has not taken."""
+    committed = await deployment.committed()
+    if which != "dead_letters":
+        passed = sum(committed.values())
+    else:
+        raw = deployment.topology.raw
+        rejected = [m for m in await deployment.read(raw) if isinstance(read(m.value, m.timestamp), Rejected)]
+        assert rejected, "no message was rejected"
+        passed = sum(m.offset < committed.get(TopicPartition(m.topic, m.partition), 0) for m in rejected)
+    assert passed == 0, f"{passed} offsets were committed before their effect was acknowledged"
 
 
 async def _configure(deployment: Deployment, topic: str, config: dict[str, str]) -> None:
@@ -194,4 +217,11 @@ SCENARIOS: Final = (
     Scenario(5, "A derived topic takes only tiny batches", full),
     Scenario(5, "A derived topic is deleted", deleted, in_tests=False),
     Scenario(5, "A derived topic is read-only", read_only, in_tests=False),
+    Scenario(10, "Dead letters take only tiny batches", partial(full, which="dead_letters")),
+    Scenario(
+        10, "The topic of dead letters is deleted", partial(deleted, which="dead_letters"), in_tests=False
+    ),
+    Scenario(
+        10, "The topic of dead letters is read-only", partial(read_only, which="dead_letters"), in_tests=False
+    ),
 )
