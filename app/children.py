@@ -51,11 +51,13 @@ def free_ports(count: int) -> tuple[int, ...]:
 def start_child(
     argv: Sequence[str | os.PathLike[str]],
     *,
-    log: Path,
+    log: Path | None = None,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program whose output is appended to ``log`` and which does not outlive this process.
+    """Start a program which does not outlive this process.
+
+    Its output is appended to ``log``; without one it goes where this process's own goes.
 
     On Linux the kernel kills it when the thread that called this ends, however that comes about, so call it
     from the main thread; elsewhere only `stop_child` ends it. It has its own session: Ctrl-C in the terminal
@@ -70,12 +72,12 @@ def start_child(
         str(os.getpid()),
         *(os.fspath(a) for a in argv),
     ]
-    with log.open("ab") as output:
+    with contextlib.nullcontext() if log is None else log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603 - the program is the caller's, no shell is involved
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=None if output is None else subprocess.STDOUT,
             cwd=cwd,
             env=env,
             start_new_session=True,

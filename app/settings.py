@@ -270,6 +270,16 @@ class Settings(BaseSettings):
         right="the path of a folder",
         group=_WORK,
     )
+    processes: Whole = _setting(
+        1,
+        "Processes that a worker runs, each a member of the group that takes a core of its own. Those after "
+        "the first have the next ports, and folders named process-1 and so on in GRADEWATCH_DATA_DIR.",
+        right="a whole number from 1 to 64",
+        group=_WORK,
+        unit="processes",
+        ge=1,
+        le=64,
+    )
     commit_interval_seconds: Seconds = _setting(
         1.0,
         "Time between two flushes: what a crash makes a worker do again, and how often a busy "

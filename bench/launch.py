@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from app.children import free_ports
@@ -60,7 +61,7 @@ class Contender:
     plan: Callable[[Job], Plan]
 
 
-def _gradewatch(job: Job, *program: str) -> Plan:
+def _gradewatch(job: Job, *program: str, processes: int = 1) -> Plan:
     port = free_ports(1)[0] if job.workers == 1 else 0
     prefix = f"{job.run}."
     executable = str(Path(sys.executable).parent / "gradewatch")
@@ -72,7 +73,8 @@ def _gradewatch(job: Job, *program: str) -> Plan:
         "GRADEWATCH_PARTITIONS": str(job.partitions),
         "GRADEWATCH_RULES": str(HERE / "gradewatch" / "rules.toml"),
         "GRADEWATCH_DATA_DIR": str(job.state / "{worker}"),
-        "GRADEWATCH_WEB_PORT": str(port),
+        "GRADEWATCH_WEB_PORT": str(port if processes == 1 else 0),
+        "GRADEWATCH_PROCESSES": str(processes),
         "GRADEWATCH_LOG_FORMAT": "json",
     }
     return Plan(
@@ -142,6 +144,7 @@ GRADEWATCH = Contender("gradewatch", "Gradewatch", _gradewatch)
 GRADEWATCH_OUT_OF_STEP = Contender(
     "gradewatch_out_of_step", "Gradewatch, partitions out of step", _out_of_step
 )
+GRADEWATCH_2 = Contender("gradewatch", "Gradewatch, 2 processes", partial(_gradewatch, processes=2))
 QUIX = Contender("quix", "Quix Streams", _quix)
 KAFKA_STREAMS = Contender("kafka_streams", "Kafka Streams, 1 thread", _kafka_streams(1))
 KAFKA_STREAMS_2 = Contender("kafka_streams", "Kafka Streams, 2 threads", _kafka_streams(2))

@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import sys
 
 import click
 import uvloop
 
 from app.cli import with_settings
+from app.processes import run_processes
 from app.settings import Settings
 from app.worker import run_worker
 
@@ -25,6 +27,8 @@ def command(settings: Settings, reset_offsets: bool) -> None:
     Ends with 0 when it was told to stop and has committed all it did; with 1 when it could not start or go
     on, without committing what is not safe, so that the next start repeats it.
     """
+    if settings.processes > 1:
+        sys.exit(run_processes(settings))
     # What is loaded by now stays; and what a chunk makes is mostly gone with it, without any cycles, so that
     # looking at it every 700 objects (Python's default) costs a tenth of the time and finds nothing.
     gc.collect()

@@ -7,13 +7,22 @@ from typing import Any
 
 from bench import results
 from bench.fill import Filled, RawEvent, firehose, grade_events
-from bench.launch import FAUST, GRADEWATCH, KAFKA_STREAMS, KAFKA_STREAMS_2, LIMIT, QUIX, Contender
+from bench.launch import (
+    FAUST,
+    GRADEWATCH,
+    GRADEWATCH_2,
+    KAFKA_STREAMS,
+    KAFKA_STREAMS_2,
+    LIMIT,
+    QUIX,
+    Contender,
+)
 from bench.measure import Throughput, check_alerts, throughput
 from bench.session import Session
 from bench.stats import Spread
 
-CONTENDERS = (GRADEWATCH, KAFKA_STREAMS, QUIX, KAFKA_STREAMS_2, LIMIT, FAUST)
-QUICK_CONTENDERS = (GRADEWATCH, KAFKA_STREAMS, QUIX, LIMIT, FAUST)
+CONTENDERS = (GRADEWATCH, KAFKA_STREAMS, QUIX, GRADEWATCH_2, KAFKA_STREAMS_2, LIMIT, FAUST)
+QUICK_CONTENDERS = (GRADEWATCH, GRADEWATCH_2, KAFKA_STREAMS, QUIX, LIMIT, FAUST)
 
 
 async def run(session: Session, topic: str, contenders: Sequence[Contender]) -> results.Throughput:
