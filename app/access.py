@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, cast
 
 from pydantic import SecretStr
@@ -36,26 +35,6 @@ class Tokens:
         token = given[len(_SCHEME) :].strip()
         # All are compared, so that not even the time tells which one was nearly right.
         return sum(hmac.compare_digest(token, known) for known in self._tokens) > 0
-
-
-class Allowance:
-    """Lets through so many requests per second, and twice as many at once after a quiet time."""
-
-    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_second = per_second
-        self._clock = clock
-        self._left = 2 * per_second
-        self._counted_at = clock()
-
-    def take(self) -> bool:
-        """Take one request from the allowance; False when there is none left."""
-        now = self._clock()
-        self._left = min(2 * self._per_second, self._left + (now - self._counted_at) * self._per_second)
-        self._counted_at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
 
 class Door(asyncio.Protocol):

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from app import access
 from app import web as web_module
-from app.access import Allowance, Tokens
+from app.access import Tokens
 from app.errors import GradewatchError
 from app.web import WebServer, create_web
 
@@ -220,15 +220,14 @@ async def test_connections_beyond_the_limit_are_closed_and_make_room_when_they_g
     idle[1][1].close()
 
 
-async def test_metrics_are_written_so_often_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_module, "METRICS_PER_SECOND", 0.5)
-    server = WebServer(create_web(FakeStatus(), CollectorRegistry()), LOOPBACK, 0)
-    site = Site(FakeStatus(), CollectorRegistry(), f"http://{LOOPBACK}:{await server.start()}")
-    try:
-        assert [(await site.get("/metrics")).status for _ in range(2)] == [200, 429]
-        assert (await site.get("/healthz")).status == 200, "a probe is not for others to hinder"
-    finally:
-        await server.stop()
+async def test_metrics_are_written_so_often_and_no_more(monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
+    things = Counter("gradewatch_things", "Things.", registry=site.registry)
+    monkeypatch.setattr(web_module, "METRICS_STAY_SECONDS", 3600.0)
+    for expected in ("0.0", "0.0"):
+        assert f"gradewatch_things_total {expected}" in (await site.get("/metrics")).text
+        things.inc()
+    monkeypatch.setattr(web_module, "METRICS_STAY_SECONDS", 0.0)
+    assert "gradewatch_things_total 2.0" in (await site.get("/metrics")).text
 
 
 @pytest.fixture
@@ -278,11 +277,3 @@ async def test_any_other_page_needs_a_token(
 def test_without_tokens_nobody_comes_in() -> None:
     for authorization in (None, "", "Bearer", "Bearer ", "Bearer None"):
         assert not Tokens([None, None]).open_for(authorization)
-
-
-def test_an_allowance_comes_back_with_time() -> None:
-    now = 0.0
-    allowance = Allowance(2.0, clock=lambda: now)
-    assert [allowance.take() for _ in range(6)] == [True] * 4 + [False] * 2
-    now = 0.5
-    assert [allowance.take() for _ in range(2)] == [True, False]
