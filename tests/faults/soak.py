@@ -31,11 +31,13 @@ from tests.kafka import ROOT, KafkaBroker, missing_requirement
 PLOT: Final = ROOT / "docs" / "images" / "soak.svg"
 KILL_EVERY_SECONDS: Final = 20.0
 SAMPLE_EVERY_SECONDS: Final = 1.0
-EVENTS_PER_SECOND: Final = 500
+EVENTS_PER_SECOND: Final = 300
 #: The worker that is never killed: what it holds must be flat.
 STEADY, KILLED = "steady", "killed"
 #: By how much the median of the last quarter may exceed that of the second; the first is for warming up.
 MAY_GROW_BY: Final = 1.25
+#: A shorter run only warms up; nothing can be said about growth then.
+JUDGED_FROM_MINUTES: Final = 10.0
 #: What may be gained in any case: memory is given out in pieces, a chunk more or less is lag.
 SLACK: Final = {"memory_mib": 40.0, "descriptors": 20.0, "lag": 2000.0, "latency_ms": 500.0}
 
@@ -101,14 +103,16 @@ def main(minutes: float, plot: Path) -> None:
             soak = asyncio.run(_soak(Stage(Path(name), kafka, quick=False, say=say), minutes * 60.0))
     _draw(plot, soak, minutes)
     _report(Console(), soak, minutes)
-    if not soak.outcome.went_well or soak.grown():
+    if not soak.outcome.went_well or (minutes >= JUDGED_FROM_MINUTES and soak.grown()):
         raise SystemExit(1)
 
 
 async def _soak(stage: Stage, seconds: float) -> Soak:
     soak = Soak()
     async with stage.deployment() as deployment:
-        async with feeding(deployment, seed=120, per_second=EVENTS_PER_SECOND):
+        # One semester for all of it: what the worker keeps of its students is bounded then.
+        events = int(EVENTS_PER_SECOND * seconds)
+        async with feeding(deployment, seed=120, per_second=EVENTS_PER_SECOND, events=events):
             steady = await deployment.worker(STEADY, instance_id=STEADY).until_ready()
             sampling = asyncio.create_task(_sample(soak, deployment, steady))
             began = time.monotonic()
@@ -201,7 +205,8 @@ def _report(console: Console, soak: Soak, minutes: float) -> None:
     for part in sorted(outcome.compared):
         console.print(f"{part}: {outcome.equality(part)}")
     for problem in soak.grown().values():
-        console.print(problem, style="red")
+        told = problem if minutes >= JUDGED_FROM_MINUTES else f"{problem} (too short to tell anything)"
+        console.print(told, style="red")
 
 
 if __name__ == "__main__":

@@ -91,17 +91,19 @@ async def until_suspended(worker: Worker) -> None:
 
 
 @asynccontextmanager
-async def feeding(deployment: Deployment, *, seed: int, per_second: int = 300) -> AsyncIterator[None]:
+async def feeding(
+    deployment: Deployment, *, seed: int, per_second: int = 300, events: int = EVENTS_PER_SEMESTER
+) -> AsyncIterator[None]:
     """Write raw events for as long as the block lasts, each student's on one partition in order.
 
-    One semester after the other, each with a school and students of its own.
+    One semester of so many events after the other, each with a school and students of its own.
     """
     enough = asyncio.Event()
 
     async def feed() -> None:
         loop = asyncio.get_running_loop()
         for number in itertools.count(seed, 1_000):
-            messages = await asyncio.to_thread(_semester, number)
+            messages = await asyncio.to_thread(_semester, number, events)
             step = max(1, per_second // PIECES_PER_SECOND)
             for start in range(0, len(messages), step):
                 began = loop.time()
@@ -122,8 +124,8 @@ async def feeding(deployment: Deployment, *, seed: int, per_second: int = 300) -
     await task
 
 
-def _semester(number: int) -> list[Raw]:
-    return list(by_student(semester(number, EVENTS_PER_SEMESTER), number))
+def _semester(number: int, events: int) -> list[Raw]:
+    return list(by_student(semester(number, events), number))
 
 
 async def _written(deployment: Deployment, messages: Sequence[Raw]) -> None:

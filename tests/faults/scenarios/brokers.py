@@ -14,7 +14,7 @@ GROWTH_MIB: Final = 150.0
 
 async def restarts(stage: Stage) -> Outcome:
     """Stop and start the broker, kill and start it, and leave it away for a while, all in mid-stream."""
-    away_seconds = 12.0 if stage.quick else 60.0
+    away_seconds = 8.0 if stage.quick else 60.0
     rounds = 1 if stage.quick else 3
     outcome = Outcome()
     with stage.own_kafka() as kafka:
@@ -22,10 +22,11 @@ async def restarts(stage: Stage) -> Outcome:
             async with feeding(deployment, seed=50):
                 worker = await deployment.worker("one").until_ready()
                 for number in range(rounds):
-                    stage.say(f"clean restart {number + 1}")
-                    await asyncio.to_thread(kafka.stop)
-                    kafka.start()
-                    await _works_again(worker)
+                    if not stage.quick:
+                        stage.say(f"clean restart {number + 1}")
+                        await asyncio.to_thread(kafka.stop)
+                        kafka.start()
+                        await _works_again(worker)
                     stage.say(f"hard restart {number + 1}")
                     kafka.kill()
                     kafka.start()
@@ -45,7 +46,7 @@ async def restarts(stage: Stage) -> Outcome:
             await finish(deployment, worker)
             # Whether a commit arrived before its broker died nobody knows.
             outcome.compare(await Topics.read(deployment), repeats_allowed=True, students_in_order=True)
-        outcome.notes.append(f"{2 * rounds} restarts, {away_seconds:g} s away: grown by {grown_mib:.0f} MiB")
+        outcome.notes.append(f"away for {away_seconds:g} s, in which the worker grew by {grown_mib:.0f} MiB")
     return outcome
 
 

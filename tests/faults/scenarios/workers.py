@@ -114,6 +114,6 @@ async def _account(outcome: Outcome, deployment: Deployment, *, repeats_allowed:
 SCENARIOS: Final = (
     Scenario(4, "1, 3, 1 workers", up_and_down),
     Scenario(4, "Rolling restart of named workers", rolling_restart, in_tests=False),
-    Scenario(4, "A crash in the middle of recovery", crash_in_recovery),
+    Scenario(4, "A crash in the middle of recovery", crash_in_recovery, in_tests=False),
     Scenario(4, "One of two workers is killed", takeover, in_tests=False),
 )
