@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
@@ -12,6 +12,8 @@ from app.logs import logger
 from models.alerts import Alert, decode_alert
 
 if TYPE_CHECKING:
+    from aiokafka import TopicPartition
+
     from app.settings import Settings
 
 POLL_MS: Final = 250
@@ -23,16 +25,29 @@ _COLUMNS: Final = (("Time (UTC)", 19), ("Severity", 8), ("Status", 9), ("Rule", 
 log = logger()
 
 
-async def follow(
-    settings: Settings, *, staff: bool, from_beginning: bool, timeout_seconds: float
-) -> AsyncGenerator[Alert]:
-    """Yield alerts as they come, for ever; `staff` includes those that students may not see.
+async def alert_partitions(
+    settings: Settings, *, staff: bool, timeout_seconds: float
+) -> list[TopicPartition]:
+    """Return where alerts lie; `staff` includes those that students may not see.
 
-    Order holds within a partition, so for each student; across partitions it is that of arrival.
+    Raises TopicsError without the topics, BrokerError without a broker.
     """
     topology = settings.topology()
     topics = [topology.alerts.name, *([topology.staff_alerts.name] if staff else [])]
-    partitions = await partitions_of(settings, topics, timeout_seconds)
+    return await partitions_of(settings, topics, timeout_seconds)
+
+
+async def follow(
+    settings: Settings,
+    partitions: Sequence[TopicPartition],
+    *,
+    from_beginning: bool,
+    timeout_seconds: float,
+) -> AsyncGenerator[Alert]:
+    """Yield alerts as they come, for ever.
+
+    Order holds within a partition, so for each student; across partitions it is that of arrival.
+    """
     async with reader(settings, partitions, timeout_seconds) as consumer:
         if not from_beginning:
             await consumer.seek_to_end(*partitions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import functools
 import json
 import sys
@@ -28,6 +29,9 @@ R = TypeVar("R")
 ONE_SHOT_BROKER_TIMEOUT_SECONDS = 10.0
 """Upper bound of what a person at a terminal is made to wait for a broker that does not answer."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it, of commands that it does not end as it should."""
+
 PIPE_WIDTH = 200
 """Columns of a table that is not shown on a terminal: wide enough that nothing is cut."""
 
@@ -49,6 +53,22 @@ class Sentence(click.ClickException):
     def show(self, file: Any = None) -> None:
         """Print the problems, one a line."""
         click.echo("Error: " + "\n       ".join(self.message.splitlines()), file=file, err=True)
+
+
+class HelpfulGroup(click.Group):
+    """A group that says which command may have been meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which ones are spelt alike."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            close = difflib.get_close_matches(args[0], self.list_commands(ctx))
+            if close:
+                error.message += f" Did you mean {' or '.join(close)}?"
+            raise
 
 
 class Moment(click.ParamType):

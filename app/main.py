@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+from contextlib import suppress
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from app.cli import Sentence, config_file_option, version
+from app.cli import INTERRUPTED, HelpfulGroup, Sentence, config_file_option, version
 from app.errors import GradewatchError
 
 if TYPE_CHECKING:
@@ -32,7 +36,10 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
 """Every command and its line of help; `app.commands.<name>`, a dash as an underscore, has it as `command`."""
 
 
-class LazyGroup(click.Group):
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class LazyGroup(HelpfulGroup):
     """A group whose help needs no command to be imported."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -55,9 +62,20 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what a person can mend ends with a sentence and the right exit code."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # here, where it can still be said that there is no room
         except GradewatchError as error:
             raise Sentence(error) from error
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            # What is left in the buffer has nowhere to go; Python would try once more at its end.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Sentence(GradewatchError(f"The output could not be written: {error.strerror}.")) from error
+        return result
 
 
 def _take_config(command: click.Command) -> None:
@@ -78,7 +96,7 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong use (a mistake in the settings included).",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong use (a mistake in the settings included), 130 interrupted.",
 )
 @click.option(
     "--version",

@@ -7,13 +7,13 @@ from contextlib import aclosing, suppress
 
 import click
 
-from app.alerts import follow, heading, line
-from app.cli import broker_timeout_seconds, console, run, with_settings
+from app.alerts import alert_partitions, follow, heading, line
+from app.cli import HelpfulGroup, broker_timeout_seconds, console, run, with_settings
 from app.settings import Settings
 from models.alerts import encode_alert
 
 
-@click.group(name="alerts")
+@click.group(name="alerts", cls=HelpfulGroup)
 def command() -> None:
     """Follow the alerts."""
 
@@ -34,14 +34,11 @@ async def _tail(
     settings: Settings, *, staff: bool, from_beginning: bool, limit: int | None, as_json: bool
 ) -> None:
     out = console()
+    timeout_seconds = broker_timeout_seconds(settings)
+    partitions = await alert_partitions(settings, staff=staff, timeout_seconds=timeout_seconds)
     if not as_json:
         out.print(heading())
-    alerts = follow(
-        settings,
-        staff=staff,
-        from_beginning=from_beginning,
-        timeout_seconds=broker_timeout_seconds(settings),
-    )
+    alerts = follow(settings, partitions, from_beginning=from_beginning, timeout_seconds=timeout_seconds)
     shown = 0
     async with aclosing(alerts):
         async for alert in alerts:

@@ -7,14 +7,14 @@ from itertools import groupby
 import click
 from pydantic import SecretStr
 
-from app.cli import console, load_settings, print_json
+from app.cli import HelpfulGroup, console, load_settings, print_json
 from app.configuration import Loaded, SettingInfo, describe, show
 from app.rules import load_rules
 
 MASK = "********"
 
 
-@click.group(name="config")
+@click.group(name="config", cls=HelpfulGroup)
 def command() -> None:
     """Show or check the settings."""
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
-from app.cli import Moment, broker_timeout_seconds, console, print_json, progress_bar, run, with_settings
+from app.cli import (
+    HelpfulGroup,
+    Moment,
+    broker_timeout_seconds,
+    console,
+    print_json,
+    progress_bar,
+    run,
+    with_settings,
+)
 from app.dead_letters import Letter, Position, Wanted, archive
 from app.letters_shown import document, lines, origin, printable, size, summary
 from app.settings import Settings
@@ -110,7 +119,7 @@ def _wanted(
     )
 
 
-@click.group(name="dead-letters")
+@click.group(name="dead-letters", cls=HelpfulGroup)
 def command() -> None:
     """Look at messages that could not be read, and send them to the raw topic again."""
 

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli import console, print_json, run
+from app.cli import INTERRUPTED, console, print_json, run
 from app.errors import GradewatchError
 
 if TYPE_CHECKING:
     from app.demo.figures import Figures
-
-INTERRUPTED = 130
-"""Exit code of a program that was ended with Ctrl-C, as shells have it."""
 
 
 @click.command(name="demo")

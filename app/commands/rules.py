@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from app.cli import load_settings, print_json
+from app.cli import HelpfulGroup, load_settings, print_json
 from app.rules import RulesError, load_rules
 from tables.parameters import as_written
 from tables.rulebook import Rulebook
 from tables.rulesfile import Place, dotted
 
 
-@click.group(name="rules")
+@click.group(name="rules", cls=HelpfulGroup)
 def command() -> None:
     """Check a rules file, or show the rules."""
 

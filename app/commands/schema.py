@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from app.cli import print_json, with_settings
+from app.cli import HelpfulGroup, print_json, with_settings
 from app.errors import GradewatchError
 from app.settings import Settings
 
@@ -20,7 +20,7 @@ class ExportError(GradewatchError):
     """The schemas could not be written."""
 
 
-@click.group(name="schema")
+@click.group(name="schema", cls=HelpfulGroup)
 def command() -> None:
     """Export the schemas of all messages."""
 

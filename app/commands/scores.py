@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from app.cli import broker_timeout_seconds, console, print_json, progress_bar, run, with_settings
+from app.cli import (
+    HelpfulGroup,
+    broker_timeout_seconds,
+    console,
+    print_json,
+    progress_bar,
+    run,
+    with_settings,
+)
 from app.errors import GradewatchError
 from app.rules import load_rules
 from app.settings import Settings
@@ -53,7 +61,7 @@ class StudentType(click.ParamType):
         return Student(root_account_uuid, user_id)
 
 
-@click.group(name="scores")
+@click.group(name="scores", cls=HelpfulGroup)
 def command() -> None:
     """Look at what is known about a student."""
 

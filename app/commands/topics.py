@@ -5,13 +5,21 @@ from __future__ import annotations
 import click
 
 from agents.topology import TopicSpec
-from app.cli import broker_timeout_seconds, console, print_json, progress_bar, run, with_settings
+from app.cli import (
+    HelpfulGroup,
+    broker_timeout_seconds,
+    console,
+    print_json,
+    progress_bar,
+    run,
+    with_settings,
+)
 from app.errors import TopicsError
 from app.settings import Settings
 from app.topics import Report, Severity, check_topics, create_topics, explain, show_retention
 
 
-@click.group(name="topics")
+@click.group(name="topics", cls=HelpfulGroup)
 def command() -> None:
     """Create or check the topics of this deployment."""
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -131,3 +133,47 @@ def test_a_student_of_wrong_form_is_wrong_use(student: str) -> None:
     result = gradewatch("scores", "show", student)
     assert result.exit_code == 2
     assert "is not ROOT_ACCOUNT_UUID:USER_ID" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [(["alrets"], "alerts"), (["topics", "chek"], "check"), (["deadletters"], "dead-letters")],
+)
+def test_a_command_that_is_spelt_wrong_is_guessed(arguments: list[str], meant: str) -> None:
+    result = gradewatch(*arguments)
+    assert result.exit_code == 2
+    assert f"Did you mean {meant}?" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["config", "show"], ["generate", "--events", "20000", "--out", "-"]])
+def test_a_full_disk_is_said(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "app.main", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=CHECKOUT,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "Error: The output could not be written: No space left on device.\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["topics", "check"], ["dead-letters", "list"], ["scores", "show", "r:1"]]
+)
+def test_ctrl_c_ends_with_130(arguments: list[str]) -> None:
+    (port,) = free_ports(1)
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.main", *arguments],
+        cwd=CHECKOUT,
+        env={**os.environ, "GRADEWATCH_BROKERS": f"{LOOPBACK}:{port}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command_line:
+        assert command_line.stderr is not None
+        assert "broker.unreachable" in command_line.stderr.readline()
+        command_line.send_signal(signal.SIGINT)
+        assert command_line.wait(timeout=20) == 130
+        assert "Traceback" not in command_line.stderr.read()
