@@ -65,14 +65,12 @@ def recent_percents(submissions: Sequence[Submission], count: int) -> dict[str, 
     """
     percents: dict[str, float] = {}
     for submission in reversed(submissions):
-        score = submission.score
-        if score is None or submission.muted or not submission.complete:
-            continue
-        known = percent(score, submission.points_possible)
-        if known is not None:
-            percents[submission.submission_id] = known
-            if len(percents) == count:
-                break
+        if submission.complete and not submission.muted:
+            known = percent(submission.score, submission.points_possible)
+            if known is not None:
+                percents[submission.submission_id] = known
+                if len(percents) == count:
+                    break
     return percents
 
 
