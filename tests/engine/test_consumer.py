@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, IllegalStateError
 from faust.types import TP
 
 from engine.chunks import Chunk, Piece
@@ -213,6 +213,36 @@ async def test_a_commit_that_the_group_refuses_is_left_to_who_has_the_partitions
     await consumer.commit()
     assert engine.app._failure_reason is None
     assert engine.observer.commits == 0
+
+
+async def test_a_commit_of_what_was_given_away_meanwhile_is_left_to_its_owner_too(engine: Engine) -> None:
+    consumer = await with_work(engine)
+    engine.journal.fail_at["commit"] = IllegalStateError()  # aiokafka's, before it asks the broker
+    await consumer.commit()
+    assert engine.app._failure_reason is None
+    assert engine.observer.commits == 0
+
+
+async def test_a_flush_that_the_group_has_overtaken_is_given_up(engine: Engine) -> None:
+    consumer = await with_work(engine)
+    drained = asyncio.Event()
+
+    async def drain(topics: object = None) -> None:
+        drained.set()
+        await given_up.wait()
+        raise DeliveryError("given up")
+
+    given_up = asyncio.Event()
+    engine.outlet.drain = drain  # type: ignore[method-assign]
+    engine.outlet.give_up = lambda reason: given_up.set()  # type: ignore[method-assign]
+    flushing = asyncio.create_task(consumer.commit())
+    await drained.wait()
+    assert engine.app.outlet.may_overwrite()
+    consumer.thread.membership_confirmed_at = membership_clock() - 11.0  # a session is 10 seconds
+    assert not engine.app.outlet.may_overwrite()
+    await asyncio.wait_for(consumer.on_partitions_revoked({RAW, RECORDS}), 5.0)
+    assert not await flushing
+    assert isinstance(engine.app._failure_reason, DeliveryError)
 
 
 async def test_only_what_was_done_when_the_flush_began_is_committed(engine: Engine) -> None:
