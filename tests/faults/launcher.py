@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 # Else this folder comes first, and what lies here would hide what others import by the same names.
-sys.path.remove(str(Path(__file__).resolve().parent))
+if sys.path[0] == str(Path(__file__).resolve().parent):
+    del sys.path[0]
 
 from app.main import main
 from engine.consumer import ChunkConsumer

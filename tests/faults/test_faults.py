@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.launcher import POINTS
 from tests.faults.outcome import Scenario
 from tests.faults.report import line
 from tests.faults.scenarios import SCENARIOS
@@ -25,3 +26,7 @@ async def test_it_ends_as_the_pure_functions_say(
     print(line(scenario, outcome))  # noqa: T201
     assert outcome.failure is None
     assert outcome.differences == {}
+
+
+def test_every_point_of_the_launcher_is_there() -> None:
+    assert all(callable(getattr(owner, name)) for owner, name, _ in POINTS.values())
