@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from tests.e2e.harness import Worker, until
+from tests.e2e.harness import Worker
 from tests.e2e.oracle import Topics
 from tests.faults.outcome import Outcome, Scenario
 from tests.faults.stage import Stage, feeding, finish, resident_mib
@@ -80,7 +80,6 @@ async def _works_again(worker: Worker) -> None:
             await asyncio.sleep(0.2)
 
     await asyncio.wait_for(commits(), 120)
-    await until("the worker is ready", lambda: worker.exit_code is None)
 
 
 async def _last_commit(worker: Worker) -> float:
