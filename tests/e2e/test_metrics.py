@@ -182,8 +182,9 @@ async def test_a_recovery_tells_how_much_of_each_changelog_was_read(deployment: 
     assert await worker.terminate() == 0
     assert not worker.logged("partition.recovered")
 
-    # One whose folder is empty, and one that has it all.
-    for name, reads in (("second", True), ("first", False)):
+    # One that has it all, and one whose folder is empty. The other way round the first would have the fences
+    # of the second to read.
+    for name, reads in (("first", False), ("second", True)):
         worker = await deployment.worker(name).until_ready()
         recovered = {
             line["partition"]: line["records"]
