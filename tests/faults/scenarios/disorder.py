@@ -15,13 +15,13 @@ from tests.e2e.oracle import Topics, alert_ids, newest, same_state
 from tests.faults.outcome import Outcome, Scenario
 from tests.faults.stage import Stage, finish
 
-BOUND: Final = 500
+BOUND: Final = 300
 """How many places an event may come too late where disorder is bounded."""
 
 
 async def twice(stage: Stage) -> Outcome:
     """Write the whole topic a second time: nothing changes, nothing is told again."""
-    events = list(by_student(semester(70, 4_000 if stage.quick else 100_000), 70))
+    events = list(by_student(semester(70, 2_000 if stage.quick else 100_000), 70))
     outcome = Outcome()
     async with stage.deployment() as deployment:
         worker = await deployment.worker("one").until_ready()
@@ -42,7 +42,7 @@ async def twice(stage: Stage) -> Outcome:
 
 async def disorder(stage: Stage) -> Outcome:
     """Write a semester in order, somewhat out of order, and shuffled: the table is the same three times."""
-    size = 4_000 if stage.quick else 50_000
+    size = 1_500 if stage.quick else 50_000
     chance = random.Random(71)
     in_order = semester(71, size)
     places = {number: number + chance.uniform(0, BOUND) for number in range(len(in_order))}
