@@ -20,13 +20,13 @@ from rich.console import Console
 from bench import chart, report, results
 from bench.broker import broker
 from bench.launch import QUIX_PYTHON, STREAMS
-from bench.parts import catchup, latency, memory, restore, scale, throughput
+from bench.parts import catchup, latency, memory, observed, restore, scale, throughput
 from bench.processes import ContenderError
 from bench.results import Results
 from bench.session import Session, Sizes, progress_bars
 from tests.kafka import ROOT, KafkaError, missing_requirement
 
-PARTS = ("grades", "firehose", "latency", "restore", "memory", "scale", "catchup")
+PARTS = ("grades", "firehose", "latency", "restore", "memory", "scale", "catchup", "observed")
 RESULTS = ROOT / "bench" / "results.json"
 DETAILS = ROOT / "bench" / "details.json"
 QUICK = ROOT / "bench" / "quick.json"
@@ -118,6 +118,8 @@ async def _run_parts(session: Session, parts: tuple[str, ...], *, quick: bool) -
                 await scale.run(session)
             case "catchup":
                 await catchup.run(session)
+            case "observed":
+                await observed.run(session)
     return Results(**found)
 
 

@@ -92,6 +92,10 @@ def _out_of_step(job: Job) -> Plan:
     return _gradewatch(job, sys.executable, "-m", "bench.contenders.gradewatch.out_of_step")
 
 
+def _without_metrics(job: Job) -> Plan:
+    return _gradewatch(job, sys.executable, "-m", "bench.contenders.gradewatch.without_metrics")
+
+
 def _quix(job: Job) -> Plan:
     alerts = f"{job.run}.alerts"
     arguments = (job.brokers, job.raw, alerts, job.run, str(job.state))
@@ -143,6 +147,9 @@ def _limit(job: Job) -> Plan:
 GRADEWATCH = Contender("gradewatch", "Gradewatch", _gradewatch)
 GRADEWATCH_OUT_OF_STEP = Contender(
     "gradewatch_out_of_step", "Gradewatch, partitions out of step", _out_of_step
+)
+GRADEWATCH_WITHOUT_METRICS = Contender(
+    "gradewatch_without_metrics", "Gradewatch, metrics that note nothing", _without_metrics
 )
 GRADEWATCH_2 = Contender("gradewatch", "Gradewatch, 2 processes", partial(_gradewatch, processes=2))
 QUIX = Contender("quix", "Quix Streams", _quix)

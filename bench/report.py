@@ -61,6 +61,8 @@ def show(console: Console, results: Results, details: Mapping[str, Any]) -> None
         console.print(table)
     if "catchup" in details:
         _show_catchup(console, details["catchup"])
+    for topic, row in details.get("observed", {}).items():
+        console.print(f"{topic}: the metrics cost {row['price_percent']:.1f} % of the CPU time.")
 
 
 def show_moves(console: Console, accepted: Results, now: Results) -> None:
