@@ -42,15 +42,17 @@ def run_processes(settings: Settings) -> int:
 
 async def _watch(children: Sequence[subprocess.Popen[bytes]]) -> int:
     loop = asyncio.get_running_loop()
-    for asked, handed_on in (
-        (signal.SIGTERM, signal.SIGTERM),
-        (signal.SIGINT, signal.SIGTERM),
-        (signal.SIGHUP, signal.SIGHUP),
-    ):
-        loop.add_signal_handler(asked, _hand_on, children, handed_on)
+    told_to_stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop.set)
+    loop.add_signal_handler(signal.SIGHUP, _hand_on, children, signal.SIGHUP)
     ends = [asyncio.create_task(asyncio.to_thread(child.wait)) for child in children]
-    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    # Whoever is left would take the partitions over, and nobody would see that half of the worker is gone.
+    # Where one ends by itself, whoever is left would take its partitions over, and nobody would see that half
+    # of the worker is gone.
+    stopping = asyncio.create_task(told_to_stop.wait())
+    await asyncio.wait({stopping, *ends}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    # Once only: a process that is nearly done takes a second signal as Python does by default.
     _hand_on(children, signal.SIGTERM)
     codes = await asyncio.gather(*ends)
     log.info("processes.ended", codes=codes)
