@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from app.embedded import EmbeddedBroker, EmbeddedBrokerError, find_binary
 from tests.kafka import KafkaBroker, missing_requirement
+
+# How long an example takes says more about the machine and who else is on it than about the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 _MARKER_OF_FIXTURE = {"kafka_installed": "kafka", "embedded_installed": "embedded"}
 
