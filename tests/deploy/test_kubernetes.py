@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from app.settings import PREFIX, Settings, env_name
+from tests.conftest import skip_or_fail
 from tests.deploy.compose import Command, image_environment
 from tests.deploy.kubernetes import (
     FOLDER,
@@ -91,7 +92,7 @@ def test_a_field_that_the_api_does_not_know_is_found(kind: str) -> None:
 def test_kustomize_builds_the_overlay() -> None:
     built = build(OVERLAY)
     if built is None:
-        pytest.skip("neither kustomize nor kubectl found; what it would make is checked file by file")
+        skip_or_fail("neither kustomize nor kubectl found; what it would make is checked file by file")
     assert len(built) == len(WHOLE) + 1
     for thing in built:
         assert problems(thing) == [], kind_and_name(thing)
