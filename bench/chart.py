@@ -32,7 +32,9 @@ def write(path: Path, results: Results) -> None:
     for name, bars in panels:
         drawn += _panel(_TITLES[name], bars, top)
         top += _HEAD + len(bars) * (_BAR + _GAP) + _GAP
-    when = f"events per second, one worker, {results.cores} cores, {results.date}"
+    when = (
+        f"events per second, one worker of 1 or 2 processes or threads, {results.cores} cores, {results.date}"
+    )
     drawn.append(_text(0, top + 14, when, colour=_FAINT, size=12))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
