@@ -3,9 +3,20 @@
 from typing import Final
 
 from tests.faults.outcome import Scenario
-from tests.faults.scenarios import brokers, disorder, hostile, kills, refused, state, stops, workers, zombies
+from tests.faults.scenarios import (
+    brokers,
+    disorder,
+    hostile,
+    kills,
+    limits,
+    refused,
+    state,
+    stops,
+    workers,
+    zombies,
+)
 
-_FILES: Final = (kills, stops, zombies, workers, brokers, refused, hostile, disorder, state)
+_FILES: Final = (kills, stops, zombies, workers, brokers, refused, hostile, disorder, state, limits)
 
 SCENARIOS: Final[tuple[Scenario, ...]] = tuple(
     sorted((scenario for file in _FILES for scenario in file.SCENARIOS), key=lambda scenario: scenario.number)
