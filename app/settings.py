@@ -269,6 +269,16 @@ class Settings(BaseSettings):
         right="the path of a folder",
         group=_WORK,
     )
+    standby_replicas: Whole = _setting(
+        0,
+        "Further workers that keep a copy of each partition of the tables up to date, and take it over "
+        "without reading the changelog from its beginning. Costs them the disk and the reading.",
+        right="a whole number from 0 to 10",
+        group=_WORK,
+        unit="workers",
+        ge=0,
+        le=10,
+    )
     processes: Whole = _setting(
         1,
         "Processes that a worker runs, each a member of the group that takes a core of its own. Those after "

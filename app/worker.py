@@ -192,6 +192,7 @@ class Worker:
                 session_timeout_seconds=settings.session_timeout_seconds,
                 broker_timeout_seconds=settings.broker_timeout_seconds,
                 reset_offsets=self._reset_offsets,
+                standby_replicas=settings.standby_replicas,
             ),
             outlet,
             self.observer(),

@@ -292,6 +292,8 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
         app: Any = self.app
         topic = self.changelog_topic_name
         active = [tp for tp in assigned & app.assignor.assigned_actives() if tp.topic == topic]
+        for tp in active:
+            self._recovered.pop(tp.partition, None)  # what was read for a standby copy
         keys = {tp.partition: _fence_key(app.outlet, tp) for tp in active}
         try:
             offsets = await app.outlet.fence(topic, keys)
