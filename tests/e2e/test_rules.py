@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from app.rules import load_rules
 from tables.rules import RULES
 from tests.e2e.events import anywhere, by_student, semester
-from tests.e2e.harness import RAW_PARTITIONS, Deployment, Raw
+from tests.e2e.harness import GRADEWATCH, RAW_PARTITIONS, Deployment, Raw
 from tests.e2e.oracle import Topics, verify
 
 BROKEN = Path(__file__).parents[1] / "fixtures" / "rules" / "broken"
@@ -67,18 +68,28 @@ async def course_wide_alerts(deployment: Deployment) -> list[dict[str, Any]]:
     return [alert for alert in alerts if alert["rule"] == "course_wide_drop"]
 
 
+@pytest.mark.parametrize(("most", "size"), [(None, 20_000), (1, 8_000), (7, 8_000)])
 async def test_a_semester_with_every_rule_on_comes_out_as_the_pure_functions_say(
-    deployment: Deployment, tmp_path: Path
+    deployment: Deployment, tmp_path: Path, most: int | None, size: int
 ) -> None:
+    """Whatever a chunk has at most of a partition: all of a fetch, one message, or a few."""
     await deployment.create_topics()
-    events = semester(21, 20_000)
+    events = semester(21, size)
     rules = tmp_path / "rules.toml"
     account = next(event.student for event in events if event.student is not None).decode().partition(":")[0]
     rules.write_text(EVERY_RULE + f"[accounts.{account}.threshold_crossed]\nthresholds = [80, 65]\n")
     book = load_rules(rules)
-    worker = await deployment.worker(rules=str(rules)).until_ready()
+    command: tuple[str | Path, ...] = (GRADEWATCH, "worker")
+    if most is not None:
+        command = (sys.executable, Path(__file__).with_name("in_small_chunks.py"), str(most), "worker")
+    worker = await deployment.worker(command=command, rules=str(rules)).until_ready()
     await deployment.produce(anywhere(events, seed=21))
     await deployment.until_done()
+    if most is not None:
+        figures = {name: value for name, _, value in await worker.samples()}
+        # Raw partitions that are read in step may give so many each.
+        mean = figures["gradewatch_chunk_records_sum"] / figures["gradewatch_chunk_records_count"]
+        assert mean <= most * RAW_PARTITIONS
 
     topics = await Topics.read(deployment)
     verify(topics, book=book)
