@@ -102,6 +102,18 @@ async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
     return {topic["topic"]: len(topic["partitions"]) for topic in topics if topic["partitions"]}
 
 
+async def partitions_to_write_to(settings: Settings, topic: str, timeout_seconds: float) -> int:
+    """Return how many partitions a topic has that is written to and never created on the way.
+
+    Raises TopicsError when it does not exist, BrokerError when the broker does not answer.
+    """
+    async with admin_client(settings, timeout_seconds) as admin:
+        partitions = (await partition_counts(admin)).get(topic)
+    if partitions is None:
+        raise TopicsError(f"Topic {topic} does not exist.\n`gradewatch topics create` creates it.")
+    return partitions
+
+
 async def check_group(admin: AIOKafkaAdminClient, group: str) -> None:
     """Raise BrokerError when no ACL lets this user be in the group: a consumer would wait for ever."""
     try:

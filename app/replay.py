@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from app.broker import admin_client, partition_counts, start_client
-from app.errors import BrokerError, TopicsError
+from app.broker import partitions_to_write_to, start_client
+from app.errors import BrokerError
 from engine.errors import DeliveryError
 from engine.outlet import Outlet
 from models.headers import original_headers
@@ -105,10 +105,7 @@ async def replay(
     Raises TopicsError without a raw topic, and BrokerError when the broker can't be reached or refuses one.
     """
     raw = settings.topology().raw.name
-    async with admin_client(settings, timeout_seconds) as admin:
-        partitions = (await partition_counts(admin)).get(raw)
-    if partitions is None:
-        raise TopicsError(f"Topic {raw} does not exist.\n`gradewatch topics create` creates it.")
+    partitions = await partitions_to_write_to(settings, raw, timeout_seconds)
     outlet = Outlet(
         settings.kafka_client_options(),
         {raw: partitions},

@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from app.broker import admin_client, partition_counts, start_client
-from app.errors import BrokerError, GradewatchError, TopicsError
+from app.broker import partitions_to_write_to, start_client
+from app.errors import BrokerError, GradewatchError
 from app.semester.envelope import RawEvent
 from app.semester.options import chance
 from app.semester.semester import Semester
@@ -100,10 +100,7 @@ async def write_topic(
     from engine.errors import DeliveryError
     from engine.outlet import Outlet  # costs the import of Faust
 
-    async with admin_client(settings, timeout_seconds) as admin:
-        partitions = (await partition_counts(admin)).get(topic)
-    if partitions is None:
-        raise TopicsError(f"Topic {topic} does not exist.\n`gradewatch topics create` creates it.")
+    partitions = await partitions_to_write_to(settings, topic, timeout_seconds)
     outlet = Outlet(
         settings.kafka_client_options(),
         {topic: partitions},
