@@ -195,10 +195,7 @@ class ChunkConsumer(driver.Consumer):
     @property
     def membership_in_doubt(self) -> bool:
         """Whether the group may have counted us out: no heartbeat was answered for the session timeout."""
-        confirmed_at = self._thread.membership_confirmed_at
-        if confirmed_at is None:
-            return False
-        return membership_clock() - confirmed_at > self.app.options.session_timeout_seconds
+        return self._thread.membership_confirmed_at is not None and not self._membership_is_young()
 
     def fail(self, reason: BaseException) -> None:
         """Stop taking in work and stop committing, for good; the worker sees it and exits."""
