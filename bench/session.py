@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench.cluster import Cluster
 from bench.fill import Filled, Placing, RawEvent, fill
 from bench.launch import Contender, Job, Plan
-from bench.measure import prepare
+from bench.measure import Throughput, prepare, throughput
 from bench.processes import Processes
 
 
@@ -87,6 +87,19 @@ class Session:
             f"{len(filled.alerts):,} alerts to be found"
         )
         return filled
+
+    @asynccontextmanager
+    async def worked_through(self, run: "Run", filled: Filled, what: str) -> AsyncIterator[Throughput]:
+        """Let a run work through a topic; its processes are there until the block ends."""
+        with self.bar(what, filled.events) as set_done, run.processes() as processes:
+            yield await throughput(
+                run.cluster,
+                run.plan,
+                processes,
+                filled,
+                timeout_seconds=self.sizes.run_timeout_seconds,
+                progress=set_done,
+            )
 
     @asynccontextmanager
     async def contender(

@@ -9,7 +9,6 @@ from typing import Any
 
 from bench.fill import Filled, grade_events, scattered
 from bench.launch import GRADEWATCH, GRADEWATCH_OUT_OF_STEP, Contender
-from bench.measure import throughput
 from bench.metrics import scrape
 from bench.parts import latency
 from bench.session import Session
@@ -53,16 +52,10 @@ async def run(session: Session) -> None:
 
 
 async def _measure(session: Session, way: Contender, filled: Filled) -> tuple[float, float]:
-    async with session.contender(way, filled.topic, partitions=_PARTITIONS) as run:
-        with session.bar(f"catch-up: {way.label}", filled.events) as set_done, run.processes() as processes:
-            measured = await throughput(
-                run.cluster,
-                run.plan,
-                processes,
-                filled,
-                timeout_seconds=session.sizes.run_timeout_seconds,
-                progress=set_done,
-            )
-            values = await scrape(run.plan.metrics_port or 0)
+    async with (
+        session.contender(way, filled.topic, partitions=_PARTITIONS) as run,
+        session.worked_through(run, filled, f"catch-up: {way.label}") as measured,
+    ):
+        values = await scrape(run.plan.metrics_port or 0)
     late = values.get("gradewatch_late_events_total", 0.0)
     return measured.events_per_second, late / filled.grade_events

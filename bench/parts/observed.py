@@ -5,7 +5,6 @@ from typing import Any
 
 from bench.fill import firehose, grade_events
 from bench.launch import GRADEWATCH, GRADEWATCH_WITHOUT_METRICS
-from bench.measure import throughput
 from bench.session import Session
 from bench.stats import ratio
 
@@ -23,17 +22,11 @@ async def run(session: Session) -> None:
         cpu: dict[str, list[float]] = {way.name: [] for way in _WAYS}
         for number in range(session.sizes.rounds):
             for way in _WAYS if number % 2 == 0 else _WAYS[::-1]:
-                async with session.contender(way, filled.topic) as run:
-                    with session.bar(way.label, filled.events) as set_done, run.processes() as processes:
-                        measured = await throughput(
-                            run.cluster,
-                            run.plan,
-                            processes,
-                            filled,
-                            timeout_seconds=session.sizes.run_timeout_seconds,
-                            progress=set_done,
-                        )
-                cpu[way.name].append(measured.cpu_seconds_per_million)
+                async with (
+                    session.contender(way, filled.topic) as run,
+                    session.worked_through(run, filled, way.label) as measured,
+                ):
+                    cpu[way.name].append(measured.cpu_seconds_per_million)
                 session.console.print(
                     f"{topic}, {way.label}: {measured.cpu_seconds_per_million:.2f} CPU s per million, "
                     f"{measured.events_per_second:,.0f} events/s"

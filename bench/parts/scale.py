@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from bench.fill import grade_events
 from bench.launch import GRADEWATCH
-from bench.measure import check_alerts, throughput
+from bench.measure import check_alerts
 from bench.session import Session
 
 _PARTITIONS = (4, 8)
@@ -22,17 +22,9 @@ async def run(session: Session) -> None:
             async with session.contender(
                 GRADEWATCH, filled.topic, partitions=partitions, workers=workers
             ) as run:
-                with session.bar(what, filled.events) as set_done, run.processes() as processes:
-                    measured = await throughput(
-                        run.cluster,
-                        run.plan,
-                        processes,
-                        filled,
-                        timeout_seconds=session.sizes.run_timeout_seconds,
-                        progress=set_done,
-                    )
+                async with session.worked_through(run, filled, what) as measured:
+                    rows.append({"workers": workers, "partitions": partitions, **asdict(measured)})
                 await check_alerts(run.cluster, run.plan, filled.alerts)
-            rows.append({"workers": workers, "partitions": partitions, **asdict(measured)})
             session.console.print(
                 f"{what}: {measured.events_per_second:,.0f} events/s, "
                 f"{measured.cpu_seconds_per_million:.1f} CPU s per million"

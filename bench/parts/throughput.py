@@ -17,7 +17,7 @@ from bench.launch import (
     QUIX,
     Contender,
 )
-from bench.measure import Throughput, check_alerts, throughput
+from bench.measure import Throughput, check_alerts
 from bench.session import Session
 from bench.stats import Spread
 
@@ -62,15 +62,8 @@ async def run(session: Session, topic: str, contenders: Sequence[Contender]) -> 
 
 async def _measure(session: Session, contender: Contender, filled: Filled, what: str) -> Throughput:
     async with session.contender(contender, filled.topic) as run:
-        with session.bar(what, filled.events) as set_done, run.processes() as processes:
-            measured = await throughput(
-                run.cluster,
-                run.plan,
-                processes,
-                filled,
-                timeout_seconds=session.sizes.run_timeout_seconds,
-                progress=set_done,
-            )
+        async with session.worked_through(run, filled, what) as measured:
+            """The processes end before their alerts are counted."""
         await check_alerts(run.cluster, run.plan, filled.alerts)
         return measured
 
