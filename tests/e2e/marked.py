@@ -14,8 +14,9 @@ from models.grades import read
 from models.records import RECORD_TYPES, GradeRecordBase
 
 ACCOUNT: Final = "marked-account-uuid"
-USER: Final = "70001"
-COURSE: Final = "70002"
+#: As long as ids of a school with a global prefix, so that no clock, address or float has one in it by chance.
+USER: Final = "700010000070001"
+COURSE: Final = "700010000070002"
 #: What all events have in common. Records show it; what is for machines and operators does not.
 SHARED: Final[Mapping[str, str]] = {
     "root_account_uuid": ACCOUNT,
@@ -67,7 +68,7 @@ def _marker(annotation: Any, name: str, turn: int) -> tuple[object, str | None]:
         text = f"2025-10-0{1 + turn}T07:{number % 60:02}:31.{number % 1000:03}Z"
         return text, text
     if "[0-9]" in constraints:
-        return f"9{number}80", f"9{number}80"
+        return f"90001000{number}80", f"90001000{number}80"
     kind = getattr(annotation, "__origin__", annotation)
     if kind is bool:
         return True, None
