@@ -12,6 +12,7 @@ from faust.types import TP, StreamT
 from yarl import URL
 
 from engine.chunks import Chunk, ChunkHandler, Observer, PassThrough
+from engine.connections import mend_connections
 from engine.consumer import ChunkConsumer, ChunkTransport
 from engine.errors import EngineError
 from engine.outlet import Outlet
@@ -66,6 +67,7 @@ class ChunkApp(faust.App):
         #: Ends with the reason when the engine can't go on.
         self.failure: asyncio.Future[BaseException] | None = None
         self._failure_reason: BaseException | None = None
+        mend_connections()
         super().__init__(
             options.app_id,
             broker=[URL(f"kafka://{broker}") for broker in options.brokers],

@@ -58,6 +58,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher = consumer._fetcher
         deadline = time.monotonic() + (timeout or 0.0)
         while self.consumer.flow_active:
+            # What the coordinator can't go on with waits there until somebody asks; Faust never does.
+            consumer._coordinator.check_errors()
             keep_packed(fetcher._records)
             try:
                 fetched = await super()._fetch_records(consumer, active_partitions, 0, max_records)

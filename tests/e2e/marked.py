@@ -14,7 +14,7 @@ from models.grades import read
 from models.records import RECORD_TYPES, GradeRecordBase
 
 ACCOUNT: Final = "marked-account-uuid"
-#: As long as ids of a school with a global prefix, so that no clock, address or float has one in it by chance.
+#: As long as ids with a global prefix, so that no clock, address or float has one in it by chance.
 USER: Final = "700010000070001"
 COURSE: Final = "700010000070002"
 #: What all events have in common. Records show it; what is for machines and operators does not.
