@@ -6,7 +6,7 @@ Certificates are made anew each time and live as long as the tests.
 import base64
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -42,6 +42,7 @@ _MODULES: Final = "org.apache.kafka.common.security"
 
 _TOPIC, _GROUP, _TRANSACTIONAL_ID = 2, 3, 5
 _LITERAL, _PREFIXED = 3, 4
+_DENY: Final = 2
 _ALLOW: Final = 3
 _RESOURCES: Final = {"topic": _TOPIC, "group": _GROUP, "transactional id": _TRANSACTIONAL_ID}
 _OPERATIONS: Final = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
@@ -107,6 +108,13 @@ class SecuredKafka:
 
     async def allow(self, user: str, *acls: Acl) -> None:
         """Let a user do something."""
+        await self._create_acls(user, acls, _ALLOW)
+
+    async def deny(self, user: str, *acls: Acl) -> None:
+        """Keep a user from doing something that it was allowed."""
+        await self._create_acls(user, acls, _DENY)
+
+    async def _create_acls(self, user: str, acls: Iterable[Acl], permission: int) -> None:
         async with admin_client(self.broker.bootstrap) as admin:
             node = admin._client.get_random_node()
             for resource, name, operation in acls:
@@ -120,7 +128,7 @@ class SecuredKafka:
                         f"User:{user}",
                         "*",
                         _OPERATIONS[operation],
-                        _ALLOW,
+                        permission,
                     ),
                 )
                 for code, message in answer.creation_responses:

@@ -162,3 +162,14 @@ async def test_a_worker_that_lacks_one_acl_ends_and_commits_nothing(
     said = await asyncio.to_thread(refused, deployment, ("worker",), secured.login("SCRAM-SHA-512"))
     assert sentence.format(topic=name) in said
     assert await deployment.committed() == {}
+
+
+async def test_a_worker_that_is_put_out_of_its_group_says_so_and_ends(
+    secured: SecuredKafka, deployment: Deployment
+) -> None:
+    await deployment.create_topics()
+    await secured.allow(WORKER, *least(deployment))
+    worker = await deployment.worker(**secured.login("SCRAM-SHA-512")).until_ready()
+    await secured.deny(WORKER, Acl("group", deployment.app_id, "Read"))
+    assert await worker.until_ended() == 1
+    assert "does not allow this user to be in its consumer group" in worker.output
