@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from statistics import median
 from typing import Any, Final
 
 from rich.console import Console
@@ -38,9 +39,9 @@ def show(console: Console, results: Results, details: Mapping[str, Any]) -> None
     if "restore" in details:
         table = _table("Restore from the changelog", "contender", "keys", "seconds", "keys/s")
         for label, row in details["restore"].items():
-            table.add_row(
-                label, f"{row['keys']:,}", f"{row['seconds']:.2f}", f"{row['keys'] / row['seconds']:,.0f}"
-            )
+            seconds = row["seconds"]
+            spread = f"{median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
+            table.add_row(label, f"{row['keys']:,}", spread, f"{row['keys'] / median(seconds):,.0f}")
         console.print(table)
     if "memory" in details:
         row = details["memory"]

@@ -134,9 +134,10 @@ class Run:
         return Processes([self.plan.command] * self.workers, self.plan.env, self.folder / "log")
 
     def wipe(self) -> None:
-        """Remove its local state."""
+        """Remove its local state, and what its processes have said so far."""
         shutil.rmtree(self.folder / "state")
         (self.folder / "state").mkdir()
+        (self.folder / "log").unlink()
 
 
 def progress_bars(console: Console) -> Progress:

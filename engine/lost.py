@@ -4,6 +4,7 @@ aiokafka would go on from somewhere else and say nothing. Here it ends the worke
 said so, goes on from the first message there is, loudly.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -67,8 +68,10 @@ async def find_gaps(consumer: Offsets, wanted: Mapping[TopicPartition, int]) -> 
     partitions = list(wanted)
     if not partitions:
         return []
-    firsts = await consumer.beginning_offsets(partitions)
-    ends = await consumer.end_offsets(partitions)
+    # Both at once: they wait behind a fetch that the broker holds, and one wait is enough.
+    firsts, ends = await asyncio.gather(
+        consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+    )
     return [
         Gap(partition.topic, partition.partition, offset, firsts[partition], ends[partition])
         for partition, offset in sorted(wanted.items())

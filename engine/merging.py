@@ -49,9 +49,8 @@ def merged(batches: Mapping[TP, Sequence[Batch]]) -> Iterator[Piece]:
     parts = [_Part(tp, iter(of_one)) for tp, of_one in batches.items()]
     if len(parts) == 1:
         (part,) = parts
-        while part.unpack():
-            yield Piece(part.records, part.tp)
-            part.drop(len(part.records))
+        while records := part.next_records():
+            yield Piece(records, part.tp)
         return
     while parts:
         parts = [part for part in parts if part.records or part.unpack()]
@@ -76,14 +75,18 @@ class _Part:
     def unpack(self) -> bool:
         """Take the next records to hand; False when there are none."""
         at_least_ms = self.times[-1] if self.times else _NEVER
+        self.records = self.next_records()
+        self.times = rising_times(self.records, at_least_ms)
+        return bool(self.records)
+
+    def next_records(self) -> list[Record]:
+        """Return the next records, of whole batches; none when there are no more."""
         records: list[Record] = []
         for batch in self._batches:
             records += batch.records()
             if len(records) >= _ENOUGH:
                 break
-        self.records = records
-        self.times = rising_times(records, at_least_ms)
-        return bool(records)
+        return records
 
     def drop(self, count: int) -> None:
         """Let go of the first records; the time of the last one is kept in mind."""

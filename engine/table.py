@@ -11,6 +11,7 @@ and closing of one RocksDB per partition. Changelogs arrive in chunks too.
 
 import asyncio
 import itertools
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -163,6 +164,7 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
         self._caches: dict[int, PartitionCache[V]] = {}
         #: Changelog records read since the partition's last recovery.
         self._recovered: Counter[int] = Counter()
+        self._rebalanced_at = 0.0
         self._unreadable = False
 
     # -- for agents ---------------------------------------------------------------------------------------
@@ -289,6 +291,10 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
         """Open what is assigned, and see to it that no worker before this one writes to its changelog."""
         with self._store_errors():
             await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+        await self._take_over(assigned)
+        self._rebalanced_at = time.perf_counter()
+
+    async def _take_over(self, assigned: set[TP]) -> None:
         app: Any = self.app
         topic = self.changelog_topic_name
         active = [tp for tp in assigned & app.assignor.assigned_actives() if tp.topic == topic]
@@ -351,10 +357,17 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """Tell which partitions were read from their changelog; most have all of it in the store already."""
         await super().on_recovery_completed(active_tps, standby_tps)
+        seconds = round(time.perf_counter() - self._rebalanced_at, 3)
         for tp in sorted(active_tps):
             records = self._recovered.pop(tp.partition, 0) if tp.topic == self.changelog_topic_name else 0
             if records:
-                log.info("partition.recovered", table=self.name, partition=tp.partition, records=records)
+                log.info(
+                    "partition.recovered",
+                    table=self.name,
+                    partition=tp.partition,
+                    records=records,
+                    seconds=seconds,
+                )
 
 
 def _fence_key(outlet: Outlet, tp: TP) -> bytes:
