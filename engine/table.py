@@ -191,11 +191,11 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
 
     @contextmanager
     def _store_errors(self) -> Iterator[None]:
-        """Raise what RocksDB raises, which has no type of its own, as a StoreError."""
+        """Raise what RocksDB raises, which has no type of its own or is the system's, as a StoreError."""
         try:
             yield
         except Exception as error:
-            if type(error) is not Exception:
+            if type(error) is not Exception and not isinstance(error, OSError):
                 raise
             reason = " ".join(str(error).split()).rstrip(".")
             raise StoreError(f"table {self.name}: {reason}") from error
@@ -307,7 +307,7 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
             log.warning("changelog.unfenced", table=self.name, reason=str(error))
             return
         for partition, offset in offsets.items():
-            stored = self.data.persisted_offset(TP(topic, partition))
+            stored = self.persisted_offset(TP(topic, partition))
             if stored is not None and offset is not None and offset <= stored:
                 # Faust looks too, but not where the new changelog has a single record.
                 raise ChangelogLostError(
@@ -317,6 +317,11 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
             if offset is not None and offset == (0 if stored is None else stored + 1):
                 # Nothing lies between: spared from being read.
                 self._write(partition, _Writes(), offset)
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """Return the newest changelog offset whose row the local copy has."""
+        with self._store_errors():
+            return super().persisted_offset(tp)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Write recovered chunks to RocksDB, each partition with its offset in one batch.

@@ -270,3 +270,20 @@ async def test_what_rocksdb_refuses_is_told_as_what_it_is(engine: Engine) -> Non
         StoreError, match=r"^table table: IO error: No space left on device\. While appending$"
     ):
         await flush(engine, table)
+
+
+@pytest.mark.parametrize(
+    "error", [Exception("Corruption: block checksum mismatch"), PermissionError(13, "Permission denied")]
+)
+async def test_what_cannot_be_read_is_told_as_what_it_is(engine: Engine, error: Exception) -> None:
+    table = text_table(engine)
+
+    class Damaged:
+        def get(self, _key: bytes) -> bytes:
+            raise error
+
+    cast(Any, table.data)._dbs[0] = Damaged()
+    with pytest.raises(StoreError, match="^table table: .*(checksum mismatch|Permission denied)$"):
+        table.persisted_offset(TP(table.changelog_topic_name, 0))
+    with pytest.raises(StoreError, match="^table table: .*(checksum mismatch|Permission denied)$"):
+        table.partition(0).cell(b"a")

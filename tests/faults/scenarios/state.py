@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -23,14 +24,24 @@ def _events(stage: Stage) -> list[Raw]:
     return list(by_student(semester(80, 2_000 if stage.quick else 40_000), 80))
 
 
-async def _spoiled(stage: Stage, deployment: Deployment, spoil: Spoil, *, refused: str | None) -> Outcome:
-    """Stop a worker, spoil its folder, and start it again; where it refuses, remove the folder as it says."""
+async def _spoiled(
+    stage: Stage, deployment: Deployment, spoil: Spoil, *, refused: str | None, killed: bool = False
+) -> Outcome:
+    """Stop a worker, spoil its folder, and start it again; where it refuses, remove the folder as it says.
+
+    One that is killed leaves what it wrote last in RocksDB's log, which a clean stop empties.
+    """
     outcome = Outcome()
     events = _events(stage)
     half = len(events) // 2
     worker = await deployment.worker("one").until_ready()
     await deployment.produce(events[:half])
-    await finish(deployment, worker)
+    if killed:
+        await deployment.until_done()
+        await worker.kill()
+        outcome.kills += 1
+    else:
+        await finish(deployment, worker)
     folder = deployment.folder / "one-data" / deployment.app_id
     assert folder.is_dir(), f"no tables in {folder}"
     await spoil(deployment, folder)
@@ -48,19 +59,30 @@ async def _spoiled(stage: Stage, deployment: Deployment, spoil: Spoil, *, refuse
     return outcome
 
 
-def _damage(pattern: str) -> Spoil:
-    """Cut the files of a name in half."""
+def _damage(pattern: str, how: Callable[[Path], None]) -> Spoil:
+    """Damage all files of a name."""
 
     async def spoil(_: Deployment, folder: Path) -> None:
-        cut(folder)
+        damage(folder)
 
-    def cut(folder: Path) -> None:
+    def damage(folder: Path) -> None:
         files = [file for file in folder.rglob(pattern) if file.stat().st_size > 1]
         assert files, f"no {pattern} in {folder}"
         for file in files:
-            os.truncate(file, file.stat().st_size // 2)
+            how(file)
 
     return spoil
+
+
+def _cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def _turn_bits(file: Path) -> None:
+    """Turn the bits of a byte over, which leaves the size as it was."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    file.write_bytes(content)
 
 
 async def wiped(stage: Stage) -> Outcome:
@@ -73,20 +95,25 @@ async def wiped(stage: Stage) -> Outcome:
         return await _spoiled(stage, deployment, spoil, refused=None)
 
 
-async def truncated(stage: Stage) -> Outcome:
-    """Cut RocksDB's files in half: it falls back to where they are whole, or can't be used and says so."""
+async def damaged(stage: Stage) -> Outcome:
+    """Cut RocksDB's files or change them: it falls back to where they are whole, or says what is wrong."""
     outcome = Outcome()
-    for pattern, refused in (
-        ("CURRENT", "Corruption: CURRENT file"),
-        ("*.sst", "Corruption: Sst file size mismatch"),
-        ("MANIFEST-*", None),
+    for pattern, how, refused, killed in (
+        ("CURRENT", _cut, "Corruption: CURRENT file", False),
+        ("*.sst", _cut, "Corruption: Sst file size mismatch", False),
+        ("*.sst", _turn_bits, "Corruption: block checksum mismatch", False),
+        ("MANIFEST-*", _cut, None, False),
+        ("*.log", _cut, None, True),
+        ("*.log", _turn_bits, None, True),
     ):
         stage.say(pattern)
         async with stage.deployment() as deployment:
-            found = await _spoiled(stage, deployment, _damage(pattern), refused=refused)
+            found = await _spoiled(stage, deployment, _damage(pattern, how), refused=refused, killed=killed)
+        outcome.kills += found.kills
         outcome.compared |= found.compared
         outcome.differences |= {part: f"{pattern}: {text}" for part, text in found.differences.items()}
-        outcome.notes.append(f"{pattern}: {'refused' if refused else 'older, but whole'}")
+        what = f"{pattern} {'cut' if how is _cut else 'changed'}"
+        outcome.notes.append(f"{what}: {'refused' if refused else 'older, but whole'}")
     return outcome
 
 
@@ -166,11 +193,56 @@ async def full_disk(stage: Stage) -> Outcome:
     return outcome
 
 
+async def read_only(stage: Stage) -> Outcome:
+    """Take the right to write from the whole folder, or from the tables in it: the worker says which."""
+    outcome = Outcome()
+    events = _events(stage)
+    half = len(events) // 2
+    async with stage.deployment() as deployment:
+        await deployment.produce(events[:half])
+        await finish(deployment, await deployment.worker("one").until_ready())
+        await deployment.produce(events[half:])
+        data = deployment.folder / "one-data"
+        for folder, code, sentence in (
+            (data, 2, f"GRADEWATCH_DATA_DIR is {str(data)!r}, where no files can be made: Permission denied"),
+            (data / deployment.app_id, 1, "See that the disk of"),
+        ):
+            stage.say(folder.name)
+            with _without_the_right_to_write(folder):
+                worker = deployment.worker("one", command=(*_BOUND_BY_PERMISSIONS, GRADEWATCH, "worker"))
+                assert await worker.until_ended() == code, f"the worker did not end with {code}"
+                assert sentence in worker.output, f"the worker did not say {sentence!r}"
+                assert "Traceback" not in worker.output
+        await finish(deployment, await deployment.worker("one").until_ready())
+        outcome.compare(await Topics.read(deployment), repeats_allowed=False, students_in_order=True)
+    outcome.notes.append("refused with a sentence; went on when it could write again")
+    return outcome
+
+
+#: Root writes everywhere, unless it is without the capability to.
+_BOUND_BY_PERMISSIONS: Final = (
+    ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+)
+
+
+@contextmanager
+def _without_the_right_to_write(folder: Path) -> Iterator[None]:
+    before = {path: path.stat().st_mode for path in (folder, *folder.rglob("*"))}
+    for path, mode in before.items():
+        path.chmod(mode & ~0o222)
+    try:
+        yield
+    finally:
+        for path, mode in before.items():
+            path.chmod(mode)
+
+
 SCENARIOS: Final = (
     Scenario(8, "State folder wiped", wiped, in_tests=False),
-    Scenario(8, "State folder truncated", truncated, in_tests=False),
+    Scenario(8, "State folder damaged", damaged, in_tests=False),
     Scenario(8, "State folder of another worker", of_another_worker, in_tests=False),
     Scenario(8, "State folder of another cluster", of_another_cluster),
     Scenario(8, "Changelog deleted, state kept", changelog_gone, in_tests=False),
     Scenario(8, "State folder on a full disk", full_disk),
+    Scenario(8, "State folder is read-only", read_only),
 )
