@@ -283,7 +283,7 @@ async def test_what_cannot_be_read_is_told_as_what_it_is(engine: Engine, error: 
             raise error
 
     cast(Any, table.data)._dbs[0] = Damaged()
-    with pytest.raises(StoreError, match="^table table: .*(checksum mismatch|Permission denied)$"):
+    with pytest.raises(StoreError, match=r"^table table: .*(checksum mismatch|Permission denied)$"):
         table.persisted_offset(TP(table.changelog_topic_name, 0))
-    with pytest.raises(StoreError, match="^table table: .*(checksum mismatch|Permission denied)$"):
+    with pytest.raises(StoreError, match=r"^table table: .*(checksum mismatch|Permission denied)$"):
         table.partition(0).cell(b"a")
