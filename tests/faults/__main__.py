@@ -84,7 +84,9 @@ async def _play_all(
                 with contextlib.redirect_stdout(said):
                     outcomes[scenario] = await play(scenario.run, Stage(folder, kafka, quick=quick, say=say))
             console.print(
-                f"[{index + 1}/{len(scenarios)}] {line(scenario, outcomes[scenario])}", markup=False
+                f"[{index + 1}/{len(scenarios)}] {line(scenario, outcomes[scenario])}",
+                markup=False,
+                soft_wrap=not console.is_terminal,
             )
             if keep is not None and verdict(outcomes[scenario]) != "ok":
                 _keep(keep / f"{scenario.number}-{index}.log", said.getvalue())
