@@ -307,9 +307,12 @@ class Worker:
     async def _watch_progress(self, app: ChunkApp) -> None:
         told = False
         idle_since = time.monotonic()
+        missing: Mapping[str, object] = {}
         while not self._progress.over:
             self._watchdog.feed()
-            if self.missing().get("waiting_for") not in {"assignment", "broker"}:
+            before, missing = missing, self.missing()
+            # A recovery that gets on has other numbers at each look.
+            if missing.get("waiting_for") not in {"assignment", "broker", "recovery"} or missing != before:
                 idle_since = time.monotonic()
             if (seconds := time.monotonic() - idle_since) > self._settings.broker_timeout_seconds:
                 app.give_up(

@@ -126,16 +126,20 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         return assigned.assignment.state_value(aiokafka.TopicPartition(tp.topic, tp.partition))
 
     async def seek_streams(self, tps: Iterable[TP]) -> dict[TP, int | None]:
-        """Go back to what is committed, or to the beginning; return the committed offsets."""
-        return dict(await self.call_thread(self._seek_streams, list(tps)))
+        """Go back to what is committed, or to the beginning; return the committed offsets.
 
-    async def _seek_streams(self, tps: Sequence[TP]) -> dict[TP, int | None]:
+        Where nothing is committed though the tables have rows, the group's offsets were forgotten.
+        """
+        has_worked = any(table.has_rows() for table in self.app.write_behind_tables)
+        return dict(await self.call_thread(self._seek_streams, list(tps), has_worked))
+
+    async def _seek_streams(self, tps: Sequence[TP], has_worked: bool) -> dict[TP, int | None]:
         consumer = self._ensure_consumer()
         partitions = [aiokafka.TopicPartition(tp.topic, tp.partition) for tp in tps]
         offsets = await asyncio.gather(*map(consumer.committed, partitions))
         committed = dict(zip(partitions, offsets, strict=True))
-        known = {partition: offset for partition, offset in committed.items() if offset is not None}
-        known = await self._without_gaps(consumer, known)
+        wanted = {tp: offset for tp, offset in committed.items() if has_worked or offset is not None}
+        known = await self._without_gaps(consumer, wanted)
         reset = {partition: offset for partition, offset in known.items() if offset != committed[partition]}
         if reset:
             # Now: where nothing more comes, nothing else would ever be committed. Where the group has moved
@@ -149,9 +153,11 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         return {tp: known.get(partition) for tp, partition in zip(tps, partitions, strict=True)}
 
     async def _without_gaps(
-        self, consumer: aiokafka.AIOKafkaConsumer, wanted: Mapping[aiokafka.TopicPartition, int]
+        self, consumer: aiokafka.AIOKafkaConsumer, wanted: Mapping[aiokafka.TopicPartition, int | None]
     ) -> dict[aiokafka.TopicPartition, int]:
         """Seek to the offsets that are wanted next and return them; where one is gone, to the first there is.
+
+        One that is not known (None) is left out, unless the partition has lost what it began with.
 
         Raises OffsetsLostError where that was not asked for, and where a changelog is concerned: what is
         missing of that can't be made good by reading on.
@@ -167,7 +173,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             )
         if gaps and not goes_on:
             raise OffsetsLostError(gaps)
-        positions = dict(wanted)
+        positions = {partition: offset for partition, offset in wanted.items() if offset is not None}
         for gap in gaps:
             positions[aiokafka.TopicPartition(gap.topic, gap.partition)] = gap.first
         for partition, offset in positions.items():

@@ -65,8 +65,9 @@ class InStep:
     """Holds fetched records until no partition that is behind could still have older ones.
 
     Where a partition that is behind brings nothing for `patience_seconds` the others may run up to `skew_ms`
-    ahead of it; one of which nothing is known yet then holds nobody up. `max_records` bounds what is held:
-    beyond it everything is let go, in order, whatever is missing.
+    ahead of it; one of which nothing is known yet then holds nobody up, and after `away_seconds` (its leader
+    is gone, say) no partition does. `max_records` bounds what is held: beyond it everything is let go, in
+    order, whatever is missing.
     """
 
     def __init__(
@@ -74,11 +75,13 @@ class InStep:
         *,
         skew_ms: int,
         patience_seconds: float = 1.0,
+        away_seconds: float = 30.0,
         max_records: int = 200_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._skew_ms = skew_ms
         self._patience_seconds = patience_seconds
+        self._away_seconds = away_seconds
         self._max_records = max_records
         self._clock = clock
         self._held: dict[TP, _Held] = {}
@@ -116,8 +119,10 @@ class InStep:
         if held is not None and held.batches:
             self._missing_since.pop(tp, None)
             return held.seen_ms
-        missing_since = self._missing_since.setdefault(tp, self._clock())
-        is_waited_for = self._clock() - missing_since <= self._patience_seconds
+        missing_seconds = self._clock() - self._missing_since.setdefault(tp, self._clock())
+        is_waited_for = missing_seconds <= self._patience_seconds
         if held is None:
             return _NEVER if is_waited_for else _FOR_EVER
+        if missing_seconds > self._away_seconds:
+            return _FOR_EVER
         return held.seen_ms if is_waited_for else held.seen_ms + self._skew_ms

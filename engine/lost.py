@@ -7,6 +7,7 @@ said so, goes on from the first message there is, loudly.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol
 
 from aiokafka import TopicPartition
@@ -20,8 +21,8 @@ class Gap:
 
     topic: str
     partition: int
-    wanted: int
-    """The committed offset, or that of the next fetch."""
+    wanted: int | None
+    """The committed offset, or that of the next fetch; None where the group has forgotten it."""
     first: int
     """The first offset that it has."""
     end: int
@@ -29,11 +30,16 @@ class Gap:
 
     @property
     def lost(self) -> int | None:
-        """How many messages were removed unread, at most; None where the topic is another one."""
-        return self.first - self.wanted if self.wanted < self.first else None
+        """How many messages were removed unread, at most; None where the topic is another one, or unknown."""
+        return self.first - self.wanted if self.wanted is not None and self.wanted < self.first else None
 
     def __str__(self) -> str:
         place = f"partition {self.partition} of {self.topic}"
+        if self.wanted is None:
+            return (
+                f"{place} begins at offset {self.first} now, and the broker has forgotten how far it was "
+                "read, as it does when a group is away for longer than its offsets.retention.minutes"
+            )
         if self.lost is not None:
             return (
                 f"{place} begins at offset {self.first} now, but offset {self.wanted} is to be read next; "
@@ -63,8 +69,11 @@ class Offsets(Protocol):
         """Return the offset after the last one of each."""
 
 
-async def find_gaps(consumer: Offsets, wanted: Mapping[TopicPartition, int]) -> list[Gap]:
-    """Return the partitions that do not have the offset that is wanted next; their end is one they have."""
+async def find_gaps(consumer: Offsets, wanted: Mapping[TopicPartition, int | None]) -> list[Gap]:
+    """Return the partitions that do not have the offset that is wanted next; their end is one they have.
+
+    Where that offset was forgotten (None), a partition that doesn't begin at 0 has lost something.
+    """
     partitions = list(wanted)
     if not partitions:
         return []
@@ -74,6 +83,6 @@ async def find_gaps(consumer: Offsets, wanted: Mapping[TopicPartition, int]) -> 
     )
     return [
         Gap(partition.topic, partition.partition, offset, firsts[partition], ends[partition])
-        for partition, offset in sorted(wanted.items())
-        if not firsts[partition] <= offset <= ends[partition]
+        for partition, offset in sorted(wanted.items(), key=itemgetter(0))
+        if not firsts[partition] <= (offset or 0) <= ends[partition]
     ]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import BrokerResponseError, KafkaError, ProducerFenced
+from aiokafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError, ProducerFenced
 from aiokafka.partitioner import murmur2
 from faust.types import TP
 
@@ -133,6 +133,10 @@ class Outlet:
             # How long one produce request waits for its answer; an idempotent producer then asks again.
             request_timeout_ms=min(30_000, int(self._delivery_timeout_seconds * 1000)),
         )
+        # aiokafka gives up on a batch, and on waiting for its turn, after the time of one request, though the
+        # broker may only be away. Who drains decides that here, and is the first to.
+        self._producer._request_timeout_ms = int(2000 * self._delivery_timeout_seconds)
+        self._producer._message_accumulator._batch_ttl = 2 * self._delivery_timeout_seconds
         await self._producer.start()
 
     async def stop(self, *, timeout_seconds: float = 10.0) -> None:
@@ -339,7 +343,7 @@ class Outlet:
             try:
                 sent = await producer.send_batch(batch.builder, lane.tp.topic, partition=lane.tp.partition)
             except KafkaError as error:
-                if error.retriable:
+                if error.retriable or isinstance(error, KafkaTimeoutError):
                     # Say, the topic is not there for now. Whoever drains bounds how long this goes on.
                     lane.closed.appendleft(batch)
                     await asyncio.sleep(_RETRY_SECONDS)

@@ -283,6 +283,13 @@ class WriteBehindTable(faust.Table[bytes, bytes], Generic[V]):
         estimates = (db.property_int_value("rocksdb.estimate-num-keys") for db in list(store._dbs.values()))
         return sum(estimate or 0 for estimate in estimates)
 
+    def has_rows(self) -> bool:
+        """Whether there is anything in this worker's partitions."""
+        store: Any = self.data
+        with self._store_errors():
+            keys = chain.from_iterable(itertools.islice(db.keys(), 2) for db in store._dbs.values())
+            return any(key != store.offset_key for key in keys)
+
     # -- for Faust's rebalances and recovery ---------------------------------------------------------------
 
     async def on_rebalance(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
+from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from agents.topology import TopicSpec
 from tests.clients import admin_client
@@ -108,6 +109,36 @@ async def test_what_retention_removed_unread_is_an_error_until_somebody_goes_pas
     worker = await deployment.worker().until_ready()
     assert worker.logged("offsets.lost") == []
     assert await worker.terminate() == 0
+
+
+async def test_what_was_removed_while_the_group_was_forgotten_is_an_error_too(
+    deployment: Deployment, events: list[Raw]
+) -> None:
+    await deployment.create_topics()
+    raw = deployment.topology.raw
+    await worked(deployment, events[: EVENTS // 2])
+    before = await Topics.read(deployment)
+    await deployment.produce(events[EVENTS // 2 :])
+    ends = {p.partition: end for p, end in (await deployment.ends(raw)).items()}
+    await remove_before(deployment, raw, ends)
+    async with admin_client(deployment.bootstrap) as admin:
+        coordinator = await admin.find_coordinator(deployment.app_id)
+        answer = await admin._client.send(coordinator, DeleteGroupsRequest([deployment.app_id]))
+        assert [code for _, code in answer.results] == [0]
+    assert await deployment.committed() == {}
+
+    await refused(
+        deployment.worker(),
+        f"artition 0 of {raw.name} begins at offset {ends[0]} now, and the broker has forgotten how far it",
+    )
+    worker = await deployment.worker(command=RESETTING).until_ready()
+    assert [gap["wanted"] for gap in worker.logged("offsets.lost")[0]["gaps"]] == [None] * RAW_PARTITIONS
+    await deployment.until_done()
+    assert await worker.terminate() == 0
+    # The records are read again from their beginning, and tell nothing new.
+    after = await Topics.read(deployment)
+    after.raw = before.raw
+    verify(after, repeats_allowed=True)
 
 
 async def test_it_is_seen_while_the_worker_runs_too(deployment: Deployment, events: list[Raw]) -> None:

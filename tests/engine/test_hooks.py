@@ -16,7 +16,8 @@ import pytest
 from aiokafka.consumer import fetcher as aiokafka_fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.errors import KafkaTimeoutError
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
 from faust.app.base import App
 from faust.stores.rocksdb import Store
 from faust.tables.base import Collection
@@ -245,6 +246,15 @@ async def test_the_aiokafka_consumer_has_the_settings_that_faust_does_not_give(t
     assert consumer._max_poll_records is None
     assert consumer._session_timeout_ms == 10_000
     assert consumer._group_id == "app"
+
+
+async def test_the_aiokafka_producer_keeps_a_batch_for_as_long_as_the_outlet_says() -> None:
+    producer = aiokafka.AIOKafkaProducer(request_timeout_ms=1_000)
+    await producer.stop()
+    assert (producer._request_timeout_ms, producer._message_accumulator._batch_ttl) == (1_000, 1.0)
+    assert "batch, tp, self._request_timeout_ms / 1000" in source(aiokafka.AIOKafkaProducer.send_batch)
+    assert "MessageBatch(tp, builder, self._batch_ttl" in source(MessageAccumulator._append_batch)
+    assert not KafkaTimeoutError.retriable
 
 
 def test_heartbeats_are_asked_for_by_the_method_that_is_watched() -> None:

@@ -72,16 +72,22 @@ def test_a_partition_that_is_behind_without_anything_at_hand_is_waited_for() -> 
     assert times(step, A, B) == [50, 90]
 
 
-def test_a_partition_that_stays_away_is_overtaken_by_the_skew_and_no_more() -> None:
+def test_a_partition_that_stays_away_is_overtaken_by_the_skew_and_after_a_while_by_all() -> None:
     clock = Clock()
-    step = InStep(skew_ms=2_000, patience_seconds=1.0, clock=clock)
+    step = InStep(skew_ms=2_000, patience_seconds=1.0, away_seconds=30.0, clock=clock)
     step.add(A, batches(A, 10, 1_000, 3_000))
     step.add(B, batches(B, 500))
     assert times(step, A, B) == [10, 500]
     assert times(step, A, B) == []
     clock.seconds = 1.5
     assert times(step, A, B) == [1_000]
-    clock.seconds = 1_000.0
+    clock.seconds = 29.0
+    assert times(step, A, B) == []
+    clock.seconds = 31.0
+    assert times(step, A, B) == [3_000]
+    step.add(B, batches(B, 4_000))  # it is back, and waited for again
+    step.add(A, batches(A, 3_500, 9_000))
+    assert times(step, A, B) == [3_500, 4_000]
     assert times(step, A, B) == []
 
 

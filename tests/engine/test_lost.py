@@ -50,6 +50,13 @@ async def test_what_was_removed_or_never_was_is_a_gap(wanted: int, lost: int | N
     assert sentence in str(OffsetsLostError(gaps))
 
 
+async def test_what_was_forgotten_is_a_gap_where_the_first_messages_are_gone() -> None:
+    (gap,) = await find_gaps(FakeOffsets(), {PARTITION: None})
+    assert gap == Gap("raw", 0, None, 10, 20)
+    assert gap.lost is None
+    assert "begins at offset 10 now, and the broker has forgotten how far it was read" in str(gap)
+
+
 async def test_a_committed_offset_that_is_gone_ends_the_worker(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     consumer = engine.consumer()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -53,6 +54,7 @@ class Broker:
     """Stands for the producer and its broker: acknowledges at once, later, never, or refuses."""
 
     def __init__(self, **_: Any) -> None:
+        self._message_accumulator = SimpleNamespace()
         self.topics: dict[TP, list[bytes | None]] = {}
         self.answers_at_once = True
         self.waiting: list[tuple[str, Callable[[], None]]] = []
