@@ -44,7 +44,7 @@ def _java_hash(key: bytes) -> int:
 class _Batch:
     """Records of one partition on their way; `delivered` ends when the broker has acknowledged them."""
 
-    __slots__ = ("_append", "builder", "bytes", "delivered", "topic")
+    __slots__ = ("_append", "builder", "bytes", "delivered", "opened_at", "topic")
 
     def __init__(self, topic: str, builder: Any, delivered: "asyncio.Future[None]") -> None:
         self.topic = topic
@@ -53,6 +53,7 @@ class _Batch:
         self._append = builder._builder.append
         self.bytes = 0
         self.delivered = delivered
+        self.opened_at = time.monotonic()
 
     def append(self, key: bytes | None, value: bytes | None, headers: Headers) -> bool:
         """Take a record; False when the batch is full."""
@@ -112,7 +113,7 @@ class Outlet:
         self._lanes_by_key: defaultdict[str, dict[bytes, _Lane]] = defaultdict(dict)
         self._filling: set[_Lane] = set()
         self._unacknowledged: set[_Batch] = set()
-        self._heard_at = 0.0
+        self._given_up = False
         self._pending_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
@@ -137,10 +138,12 @@ class Outlet:
         # broker may only be away. Who drains decides that here, and is the first to.
         self._producer._request_timeout_ms = int(2000 * self._delivery_timeout_seconds)
         self._producer._message_accumulator._batch_ttl = 2 * self._delivery_timeout_seconds
+        self._look_before_sending(self._producer._sender)
         await self._producer.start()
 
     async def stop(self, *, timeout_seconds: float = 10.0) -> None:
         """Disconnect. What is unacknowledged then was not drained and is given up."""
+        self._given_up = True
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
@@ -157,6 +160,30 @@ class Outlet:
                 await asyncio.wait_for(producer.stop(), timeout_seconds)
             except (TimeoutError, KafkaError):
                 await producer.client.close()
+
+    def _look_before_sending(self, sender: Any) -> None:
+        """Have aiokafka ask before each attempt, a repeated one too, whether rows may go over others."""
+        attempt = sender._send_produce_req
+
+        async def attempt_what_may_go(node_id: int, batches: Mapping[Any, Any]) -> None:
+            held = {tp: batch for tp, batch in batches.items() if tp.topic in self._overwriting}
+            if not held or self.may_overwrite():
+                await attempt(node_id, batches)
+                return
+            if len(held) < len(batches):
+                await attempt(node_id, {tp: batch for tp, batch in batches.items() if tp not in held})
+            else:
+                sender._in_flight.remove(node_id)
+            if self._given_up:
+                for batch in held.values():
+                    batch.failure(DeliveryError("given up"))
+            else:
+                await asyncio.sleep(_LOOK_SECONDS)
+                for batch in held.values():
+                    sender._message_accumulator.reenqueue(batch)
+            sender._muted_partitions.difference_update(held)
+
+        sender._send_produce_req = attempt_what_may_go
 
     def send(
         self,
@@ -213,8 +240,9 @@ class Outlet:
 
     @property
     def silent_seconds(self) -> float:
-        """For how long the broker has acknowledged nothing of what waits for that; 0 when nothing does."""
-        return time.monotonic() - self._heard_at if self._unacknowledged else 0.0
+        """For how long the oldest records have waited to be acknowledged; 0 when none do."""
+        now = time.monotonic()
+        return now - min((batch.opened_at for batch in self._unacknowledged), default=now)
 
     @property
     def pending(self) -> bool:
@@ -289,6 +317,7 @@ class Outlet:
 
     def give_up(self, reason: DeliveryError) -> None:
         """Let what is not acknowledged yet fail; what has not left yet never will."""
+        self._given_up = True
         for batch in self._unacknowledged:
             if not batch.delivered.done():
                 batch.delivered.set_exception(reason)
@@ -307,8 +336,6 @@ class Outlet:
             lane.fence.put_round(builder)
         batch = lane.filling = _Batch(lane.tp.topic, builder, loop.create_future())
         self._filling.add(lane)
-        if not self._unacknowledged:
-            self._heard_at = time.monotonic()
         self._unacknowledged.add(batch)
         if self._linger is None:
             self._linger = loop.call_later(self._linger_seconds, self._linger_over)
@@ -370,7 +397,6 @@ class Outlet:
             # The batch's first offset; -1 where a retry found its own success.
             last_offset = metadata.offset + batch.builder.record_count() - 1
             lane.last_offset = max(lane.last_offset or 0, last_offset)
-        self._heard_at = time.monotonic()
         self._unacknowledged.discard(batch)
         self._pending_bytes -= batch.bytes
         if self._pending_bytes <= self._max_pending_bytes:

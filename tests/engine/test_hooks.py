@@ -18,6 +18,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.errors import KafkaTimeoutError
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
+from aiokafka.producer.sender import Sender
 from faust.app.base import App
 from faust.stores.rocksdb import Store
 from faust.tables.base import Collection
@@ -255,6 +256,18 @@ async def test_the_aiokafka_producer_keeps_a_batch_for_as_long_as_the_outlet_say
     assert "batch, tp, self._request_timeout_ms / 1000" in source(aiokafka.AIOKafkaProducer.send_batch)
     assert "MessageBatch(tp, builder, self._batch_ttl" in source(MessageAccumulator._append_batch)
     assert not KafkaTimeoutError.retriable
+
+
+def test_the_aiokafka_producer_sends_and_tries_again_by_the_method_that_is_wrapped() -> None:
+    sending = source(Sender._sender_routine)
+    assert "create_task(self._send_produce_req(node_id, node_batches))" in sending
+    assert "self._in_flight.add(node_id)" in sending
+    assert "self._muted_partitions.add(tp)" in sending
+    done = source(Sender._send_produce_req)
+    assert "self._in_flight.remove(node_id)" in done
+    assert "self._muted_partitions.remove(tp)" in done
+    assert parameters(Sender._send_produce_req) == ["self", "node_id", "batches"]
+    assert parameters(MessageAccumulator.reenqueue) == ["self", "batch"]
 
 
 def test_heartbeats_are_asked_for_by_the_method_that_is_watched() -> None:

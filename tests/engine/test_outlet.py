@@ -50,11 +50,28 @@ class Builder:
         return self._relative_offset
 
 
+class Sender:
+    """Stands for aiokafka's sender: which batches it tried to send, and which it is to try again."""
+
+    def __init__(self) -> None:
+        self.tried: list[str] = []
+        self.again: list[Any] = []
+        self._in_flight: set[int] = {1}
+        self._muted_partitions: set[Any] = set()
+        self._message_accumulator = SimpleNamespace(reenqueue=self.again.append)
+
+    async def _send_produce_req(self, node_id: int, batches: dict[Any, Any]) -> None:
+        self.tried += [tp.topic for tp in batches]
+        self._in_flight.remove(node_id)
+        self._muted_partitions.difference_update(batches)
+
+
 class Broker:
     """Stands for the producer and its broker: acknowledges at once, later, never, or refuses."""
 
     def __init__(self, **_: Any) -> None:
         self._message_accumulator = SimpleNamespace()
+        self._sender = Sender()
         self.topics: dict[TP, list[bytes | None]] = {}
         self.answers_at_once = True
         self.waiting: list[tuple[str, Callable[[], None]]] = []
@@ -305,6 +322,31 @@ async def test_rows_that_lie_over_others_wait_until_they_may_go(broker: Broker) 
         allowed = True
         await outlet.drain()
         assert broker.topics[TP(OTHER, 0)] == [b"row"]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+async def test_each_attempt_asks_whether_rows_may_go_over_others(broker: Broker, beside: bool) -> None:
+    async with started(overwriting={OTHER}) as outlet:
+        sender: Any = broker._sender
+        failed: list[Exception] = []
+        row = SimpleNamespace(failure=lambda exception: failed.append(exception))
+        batches: dict[Any, Any] = {TP(OTHER, 0): row} | ({TP(TOPIC, 0): object()} if beside else {})
+
+        async def attempt() -> None:
+            sender._in_flight, sender._muted_partitions, sender.tried = {1}, set(batches), []
+            await sender._send_produce_req(1, batches)
+            assert (sender._in_flight, sender._muted_partitions) == (set(), set())
+
+        await attempt()
+        assert set(sender.tried) == {tp.topic for tp in batches}
+        outlet.may_overwrite = lambda: False
+        await attempt()
+        assert sender.tried == ([TOPIC] if beside else [])
+        assert (sender.again, failed) == ([row], [])
+        outlet.give_up(DeliveryError("the group has moved on"))
+        await attempt()
+        assert sender.tried == ([TOPIC] if beside else [])
+        assert (sender.again, len(failed)) == ([row], 1)
 
 
 async def test_what_was_given_up_never_leaves(broker: Broker) -> None:
