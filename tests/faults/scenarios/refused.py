@@ -1,6 +1,7 @@
 """5 and 10: a topic that takes nothing: no source offset passes an effect that was not acknowledged."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -138,6 +139,7 @@ async def read_only(stage: Stage, which: str = "records") -> Outcome:
                 mend,
                 ends_by_itself=True,
                 which=which,
+                says="refused a batch for good: TopicAuthorizationFailedError",
                 settings=kafka.login("SCRAM-SHA-512"),
             )
 
@@ -154,8 +156,12 @@ async def _refused(
     which: str = "records",
     settings: dict[str, str] | None = None,
 ) -> Outcome:
-    """Spoil a topic before anything is read, let work come, mend it, and see whether anything is missing."""
-    seconds = 5.0 if stage.quick else 30.0
+    """Spoil a topic before anything is read, let work come, mend it, and see whether anything is missing.
+
+    A worker that waits has to go on by itself when it is mended, unless it is killed before; one that ends by
+    itself has to say why (`says`).
+    """
+    seconds = 10.0 if stage.quick else 45.0
     outcome = Outcome()
 
     def start() -> Worker:
@@ -167,27 +173,49 @@ async def _refused(
         before_mib = resident_mib(worker)
         if ends_by_itself:
             assert await worker.until_ended() == 1, "the worker did not end with 1"
-            assert says in worker.output
+            assert says, "what it is to say is not told"
+            assert says in worker.output, f"the worker did not say {says!r}"
             assert "Traceback" not in worker.output
-            outcome.notes.append("the worker ended with 1")
+            outcome.notes.append("the worker ended with 1 and said why")
         else:
-            await asyncio.sleep(seconds)
-            assert worker.exit_code is None, f"the worker ended with {worker.exit_code}"
+            readiness = await _waits(worker, seconds)
             grown_mib = resident_mib(worker) - before_mib
             assert grown_mib < GROWTH_MIB, f"the worker grew by {grown_mib:.0f} MiB"
             assert (await worker.get("/healthz"))[0] == 200, "the worker calls itself dead"
-            outcome.notes.append(f"the worker waited {seconds:g} s and grew by {grown_mib:.0f} MiB")
+            outcome.notes.append(
+                f"the worker waited {seconds:g} s, {readiness}, and grew by {grown_mib:.0f} MiB"
+            )
     await _nothing_passed(deployment, which)
     if kill:
         # What it holds and nobody took is lost with it: unless it is read again, it will be missing.
         await worker.kill()
         outcome.kills += 1
     await mend()
-    if worker.exit_code is not None:
+    if kill or ends_by_itself:
         worker = await start().until_ready()
+    assert worker.exit_code is None, f"the worker ended with {worker.exit_code} instead of waiting"
     await finish(deployment, worker)
     outcome.compare(await Topics.read(deployment), repeats_allowed=True, students_in_order=True)
     return outcome
+
+
+async def _waits(worker: Worker, seconds: float) -> str:
+    """See that a worker runs on for so long; return whether it called itself ready, in words.
+
+    It is unready once nothing at all was acknowledged for the session timeout. While other topics take what
+    comes for them it calls itself ready.
+    """
+    began = time.monotonic()
+    unready_after: float | None = None
+    while (passed := time.monotonic() - began) < seconds:
+        assert worker.exit_code is None, f"the worker ended with {worker.exit_code} after {passed:.0f} s"
+        status, _ = await worker.get("/readyz")
+        if unready_after is None and status == 503:
+            unready_after = passed
+            said = await worker.until_logged("worker.waiting")
+            assert said["waiting_for"] == "broker", f"the worker waits for {said['waiting_for']}"
+        await asyncio.sleep(0.2)
+    return "ready all the while" if unready_after is None else f"unready after {unready_after:.0f} s"
 
 
 async def _nothing_passed(deployment: Deployment, which: str) -> None:
