@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Outcome:
-    """What one scenario found; it went well when nothing differs and nothing failed."""
+    """What one scenario found; it went well when something was compared and nothing differs or failed."""
 
     #: How often a process was ended or suspended by force.
     kills: int = 0
@@ -25,12 +25,14 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     #: Why the scenario itself could not be held, in words.
     failure: str | None = None
+    #: Whether nothing is compared on purpose: what is to come out is then looked at by the scenario itself.
+    compares_nothing: bool = False
     seconds: float = 0.0
 
     @property
     def went_well(self) -> bool:
-        """Whether all that was compared is equal, and something was."""
-        return self.failure is None and not self.differences
+        """Whether all that was compared is equal, and something was unless that is on purpose."""
+        return self.failure is None and not self.differences and bool(self.compared or self.compares_nothing)
 
     def compare(self, topics: Topics, **how: Any) -> None:
         """Hold all topics against the oracle, and add what differs and what is there repeatedly.

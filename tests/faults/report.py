@@ -14,10 +14,12 @@ SHOWN: Final = 400
 
 
 def verdict(outcome: Outcome) -> str:
-    """Return how it went in one word."""
+    """Return how it went in a word or two."""
     if outcome.went_well:
         return "ok"
-    return "differs" if outcome.failure is None else "failed"
+    if outcome.failure is not None:
+        return "failed"
+    return "differs" if outcome.differences else "nothing compared"
 
 
 def line(scenario: Scenario, outcome: Outcome) -> str:

@@ -10,8 +10,10 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
+from tests.clients import admin_client
 from tests.e2e.events import by_student, semester
 from tests.e2e.harness import Deployment, Raw, Worker, until
 from tests.faults.outcome import Outcome
@@ -137,6 +139,15 @@ async def _written(deployment: Deployment, messages: Sequence[Raw]) -> None:
             await asyncio.sleep(0.5)
         else:
             return
+
+
+async def configure(deployment: Deployment, topic: str, config: dict[str, str]) -> None:
+    """Give a topic these settings of its own and no others."""
+    async with admin_client(deployment.bootstrap) as admin:
+        answers = await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=config)])
+    for answer in answers:
+        for code, message, *_ in answer.resources:
+            assert code == 0, message
 
 
 def resident_mib(worker: Worker) -> float:

@@ -26,6 +26,7 @@ async def test_it_ends_as_the_pure_functions_say(
     print(line(scenario, outcome))  # noqa: T201
     assert outcome.failure is None
     assert outcome.differences == {}
+    assert outcome.went_well, "nothing was compared"
 
 
 def test_every_point_of_the_launcher_is_there() -> None:

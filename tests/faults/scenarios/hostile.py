@@ -4,11 +4,13 @@ import hashlib
 import itertools
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+import orjson
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from agents.topology import TopicSpec
 from models.grades import Ignored, Reason, Rejected, read
 from models.headers import original_headers
 from tables.state import encode_state
@@ -140,7 +142,7 @@ async def flood(stage: Stage) -> Outcome:
         assert await worker.outcomes() == +expected
         await finish(deployment, worker)
         seen = await _dead_letters(deployment)
-        assert seen == letters, f"{(letters - seen).total()} dead letters are missing or changed"
+        _hold(outcome, "dead letters", seen, letters)
         assert set(reasons) == set(Reason), f"no message was {set(Reason) - set(reasons)}"
         grown_mib = max(sizes_mib) - sizes_mib[len(sizes_mib) // 4]
         assert grown_mib < GROWTH_MIB, f"the worker grew by {grown_mib:.0f} MiB"
@@ -166,8 +168,22 @@ def _mixed(sound: list[Raw], bad: list[Raw], seed: int) -> list[Raw]:
 
 async def _dead_letters(deployment: Deployment) -> Counter[bytes]:
     """Count the dead letters as they came, without holding them all."""
-    topic = deployment.topology.dead_letters
     seen: Counter[bytes] = Counter()
+    async for message in _stream(deployment, deployment.topology.dead_letters):
+        seen[_digest(message.key, message.value, original_headers(message.headers))] += 1
+    return seen
+
+
+async def _alerts(deployment: Deployment) -> Counter[str]:
+    """Count the alerts by their ids, for students and for staff, without holding them all."""
+    seen: Counter[str] = Counter()
+    for topic in (deployment.topology.alerts, deployment.topology.staff_alerts):
+        async for message in _stream(deployment, topic):
+            seen[orjson.loads(message.value)["alert_id"]] += 1
+    return seen
+
+
+async def _stream(deployment: Deployment, topic: TopicSpec) -> AsyncIterator[ConsumerRecord]:
     ends = await deployment.ends(topic)
     async with AIOKafkaConsumer(
         bootstrap_servers=deployment.bootstrap, auto_offset_reset="earliest"
@@ -177,12 +193,18 @@ async def _dead_letters(deployment: Deployment) -> Counter[bytes]:
         while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
             for fetched in (await consumer.getmany(timeout_ms=200)).values():
                 for message in fetched:
-                    seen[_digest(message.key, message.value, original_headers(message.headers))] += 1
-    return seen
+                    yield message
+
+
+def _hold(outcome: Outcome, part: str, actual: Counter[Any], must: Counter[Any]) -> None:
+    outcome.compared.add(part)
+    missing, surplus = (must - actual).total(), (actual - must).total()
+    if missing or surplus:
+        outcome.differences[part] = f"of {must.total()}, {missing} are missing or changed, {surplus} too many"
 
 
 async def _compare(deployment: Deployment, work: Work, outcome: Outcome) -> None:
-    """Compare what is compacted with the fold of the sound events; raw and records are too many to hold."""
+    """Compare alerts, and what is compacted, with what comes of the sound events; records are too many."""
     topology = deployment.topology
     states = {key: encode_state(state) for key, state in work.states.items()}
     found: dict[str, tuple[Any, Any]] = {
@@ -196,6 +218,7 @@ async def _compare(deployment: Deployment, work: Work, outcome: Outcome) -> None
         outcome.compared.add(part)
         if actual != must:
             outcome.differences[part] = f"{len(must)} were expected, {len(actual)} found, or some differ"
+    _hold(outcome, "alerts", await _alerts(deployment), Counter(work.alert_ids))
 
 
 SCENARIOS: Final = (Scenario(6, "Hostile messages among as many sound ones", flood),)

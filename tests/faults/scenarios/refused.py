@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from agents.topology import TopicSpec
 from app.children import LOOPBACK, free_ports
@@ -18,7 +17,7 @@ from tests.clients import admin_client, create_topic
 from tests.e2e.harness import Deployment, Worker
 from tests.e2e.oracle import Topics
 from tests.faults.outcome import Outcome, Scenario
-from tests.faults.stage import Stage, feeding, finish, resident_mib
+from tests.faults.stage import Stage, configure, feeding, finish, resident_mib
 from tests.kafka import KafkaBroker
 from tests.secured import Acl, SecuredKafka
 
@@ -86,10 +85,10 @@ async def full(stage: Stage, which: str = "records") -> Outcome:
         topic = getattr(deployment.topology, which).name
 
         async def spoil() -> None:
-            await _configure(deployment, topic, {"max.message.bytes": "100"})
+            await configure(deployment, topic, {"max.message.bytes": "100"})
 
         async def mend() -> None:
-            await _configure(deployment, topic, {"max.message.bytes": str(8 * 1024 * 1024)})
+            await configure(deployment, topic, {"max.message.bytes": str(8 * 1024 * 1024)})
 
         return await _refused(
             stage, deployment, spoil, mend, ends_by_itself=True, which=which, says="refused a batch for good"
@@ -229,15 +228,6 @@ async def _nothing_passed(deployment: Deployment, which: str) -> None:
         assert rejected, "no message was rejected"
         passed = sum(m.offset < committed.get(TopicPartition(m.topic, m.partition), 0) for m in rejected)
     assert passed == 0, f"{passed} offsets were committed before their effect was acknowledged"
-
-
-async def _configure(deployment: Deployment, topic: str, config: dict[str, str]) -> None:
-    """Give a topic these settings of its own and no others."""
-    async with admin_client(deployment.bootstrap) as admin:
-        answers = await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=config)])
-    for answer in answers:
-        for code, message, *_ in answer.resources:
-            assert code == 0, message
 
 
 SCENARIOS: Final = (

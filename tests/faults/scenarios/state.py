@@ -7,12 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
+
+from models.records import decode_record
+from tables.state import encode_state
 from tests.clients import admin_client, create_topic
 from tests.e2e.events import by_student, semester
 from tests.e2e.harness import GRADEWATCH, Deployment, Raw, Worker
-from tests.e2e.oracle import Topics
+from tests.e2e.oracle import Topics, newest
 from tests.faults.outcome import Outcome, Scenario
-from tests.faults.stage import Stage, finish
+from tests.faults.stage import Stage, configure, finish
+from tests.tables.recorded import Work
 
 #: How large a file a worker with a full disk may write; its tables soon need more.
 FULL_KIB: Final = 96
@@ -159,11 +165,13 @@ async def of_another_cluster(stage: Stage) -> Outcome:
 
 async def changelog_gone(stage: Stage) -> Outcome:
     """Delete the changelog and make it anew while the local copy stays: it is not taken for the new one's."""
-    outcome = Outcome()
+    outcome = Outcome(compares_nothing=True)
     events = _events(stage)
+    half = len(events) // 2
     async with stage.deployment() as deployment:
-        await deployment.produce(events)
+        await deployment.produce(events[:half])
         await finish(deployment, await deployment.worker("one").until_ready())
+        before = await deployment.ends(deployment.topology.records)
         spec = deployment.topology.scores_changelog
         async with admin_client(deployment.bootstrap) as admin:
             await admin.delete_topics([spec.name])
@@ -171,6 +179,50 @@ async def changelog_gone(stage: Stage) -> Outcome:
         worker: Worker = deployment.worker("one")
         assert await worker.until_ended() == 1, "the worker did not end with 1"
         assert "have rows that their changelog does not have" in worker.output
+        assert worker.logged("worker.ready") == []
+        shutil.rmtree(deployment.data_dir("one") / deployment.app_id)
+        worker = await deployment.worker("one").until_ready()
+        await deployment.produce(events[half:])
+        await finish(deployment, worker)  # not before all is committed
+        # It is as if nobody had been graded before: what is kept is what came since.
+        work = Work({}, {})
+        for message in await deployment.read(deployment.topology.records):
+            if message.offset >= before[TopicPartition(message.topic, message.partition)]:
+                work.take(decode_record(message.value))
+        must = {key: encode_state(state) for key, state in work.states.items()}
+        table = newest(await deployment.read(spec))
+        assert table == must, f"{len(must)} students were expected, {len(table)} found, or some differ"
+    outcome.notes.append(
+        f"refused with a sentence; went on without the folder, with what came since and nothing from before, "
+        f"{len(must)} students"
+    )
+    return outcome
+
+
+async def changelog_cut(stage: Stage) -> Outcome:
+    """Remove of the changelog what the local copy lacks first: part of it is not taken for the whole."""
+    outcome = Outcome(compares_nothing=True)
+    events = _events(stage)
+    half = len(events) // 2
+    async with stage.deployment() as deployment:
+        spec = deployment.topology.scores_changelog
+        await deployment.produce(events[:half])
+        await finish(deployment, await deployment.worker("one").until_ready())
+        local = await deployment.ends(spec)
+        await deployment.produce(events[half:])
+        await finish(deployment, await deployment.worker("two").until_ready())
+        ends = await deployment.ends(spec)
+        cuts = {partition: (local[partition] + ends[partition]) // 2 for partition in ends}
+        assert all(local[partition] < cut < ends[partition] for partition, cut in cuts.items())
+        # A broker removes nothing of a topic that is compacted only.
+        await configure(deployment, spec.name, {**spec.config(), "cleanup.policy": "compact,delete"})
+        async with admin_client(deployment.bootstrap) as admin:
+            await admin.delete_records({p: RecordsToDelete(before_offset=cut) for p, cut in cuts.items()})
+        await configure(deployment, spec.name, spec.config())
+        worker = deployment.worker("one")
+        assert await worker.until_ended() == 1, "the worker did not end with 1"
+        assert "removed before they were read" in worker.output
+        assert "Traceback" not in worker.output
         assert worker.logged("worker.ready") == []
     outcome.notes.append("refused with a sentence")
     return outcome
@@ -243,6 +295,7 @@ SCENARIOS: Final = (
     Scenario(8, "State folder of another worker", of_another_worker, in_tests=False),
     Scenario(8, "State folder of another cluster", of_another_cluster),
     Scenario(8, "Changelog deleted, state kept", changelog_gone, in_tests=False),
+    Scenario(8, "Changelog removed past the local copy", changelog_cut, in_tests=False),
     Scenario(8, "State folder on a full disk", full_disk),
     Scenario(8, "State folder is read-only", read_only),
 )
