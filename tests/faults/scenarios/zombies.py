@@ -16,7 +16,7 @@ MOMENTS: Final = (
     ("folding", 500),
     ("flush begins", 5),
     ("captured", 5),
-    ("outlet acknowledged", 5),  # counts both deliveries of a flush: this is the first of the third
+    ("outlet acknowledged", 5),  # after one for each table's fences two per flush: the first of the second
     ("membership checked", 5),
     ("changelog queued", 5),
     ("changelog acknowledged", 5),
