@@ -208,8 +208,9 @@ async def _waits(worker: Worker, seconds: float) -> str:
     unready_after: float | None = None
     while (passed := time.monotonic() - began) < seconds:
         assert worker.exit_code is None, f"the worker ended with {worker.exit_code} after {passed:.0f} s"
+        assert not worker.logged("flush.failed"), f"the worker gave up after {passed:.0f} s"
         status, _ = await worker.get("/readyz")
-        if unready_after is None and status == 503:
+        if unready_after is None and status == 503 and not worker.logged("flush.failed"):
             unready_after = passed
             said = await worker.until_logged("worker.waiting")
             assert said["waiting_for"] == "broker", f"the worker waits for {said['waiting_for']}"
