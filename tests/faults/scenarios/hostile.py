@@ -118,7 +118,8 @@ async def flood(stage: Stage) -> Outcome:
     work = Work({}, {})
     sizes_mib: list[float] = []
     async with stage.deployment() as deployment:
-        worker = await deployment.worker("one").until_ready()
+        # Each round has students of its own; how many are kept in memory is not what this is about.
+        worker = await deployment.worker("one", table_cache_keys="1000").until_ready()
         for number in range(rounds):
             stage.say(f"round {number + 1} of {rounds}")
             sound = list(by_student(semester(600 + number, size, poison=0.0), number))
