@@ -11,6 +11,7 @@ The record that makes the fence is a tombstone for a key that no row has.
 
 import asyncio
 import time
+import weakref
 from typing import Any, Final
 
 from aiokafka.client import ConnectionGroup, CoordinationType
@@ -101,10 +102,13 @@ class Fence:
 
         Batches of a partition must be sent in the order in which they went through here.
         """
+        # Not the batch itself: in a circle with it, all its records would wait for the garbage collector.
+        itself = weakref.ref(builder)
 
         def stamp(*_producers_own: int) -> None:
-            BatchBuilder._set_producer_state(builder, self._producer_id, self._producer_epoch, self._sequence)
-            self._sequence = (self._sequence + builder.record_count()) % (1 << 31)
+            batch: Any = itself()
+            BatchBuilder._set_producer_state(batch, self._producer_id, self._producer_epoch, self._sequence)
+            self._sequence = (self._sequence + batch.record_count()) % (1 << 31)
 
         builder._set_producer_state = stamp
 

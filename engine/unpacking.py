@@ -5,6 +5,7 @@ eleven fields. A fetch of a megabyte unpacks to ten; by the time its last record
 cache of the processor. Here a batch stays packed until an agent is about to read it.
 """
 
+import weakref
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol, Self
@@ -69,17 +70,21 @@ def keep_packed(fetched: dict[Any, Any]) -> None:
     """Make aiokafka's fetch results, by partition, give batches instead of records."""
     for result in fetched.values():
         if type(result) is FetchResult:
-            result.getall = partial(_batches, result)
+            result.getall = partial(_batches, weakref.ref(result))
 
 
-def _batches(result: Any, max_records: int | None = None) -> list[Batch]:  # noqa: ARG001 (aiokafka's)
+def _batches(of: "weakref.ref[Any]", max_records: int | None = None) -> list[Batch]:  # noqa: ARG001 (aiokafka's)
     """Return all batches of a fetch result and move the partition's position behind them.
 
     Control batches (of transactions) are passed over. Raises CorruptRecordException, moving nothing.
     """
+    result: Any = of()
     if not result.has_more() or not result.check_assignment(result._topic_partition):
         return []
     partition = result._partition_records
+    # Nobody runs this generator, which knows the partition: in a circle with it, all that was fetched would
+    # wait for the garbage collector.
+    partition._records_iterator = None
     offset = partition.next_fetch_offset
     packed = partition._records
     batches: list[Batch] = []

@@ -1,5 +1,7 @@
 """What is unpacked a batch at a time, when its turn comes, is what aiokafka unpacks one by one at once."""
 
+import gc
+import weakref
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
@@ -117,3 +119,17 @@ def test_markers_of_transactions_are_passed_over() -> None:
 def test_an_error_in_place_of_records_is_left_as_it_is() -> None:
     error = object()
     keep_packed({RAW: error})
+
+
+def test_what_was_fetched_goes_when_its_last_batch_does() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        result, _ = fetched(batch(0, 3), 0)
+        left = weakref.ref(result), weakref.ref(result._partition_records)
+        keep_packed({RAW: result})
+        assert len(result.getall()) == 1
+        del result
+        assert [each() for each in left] == [None, None]
+    finally:
+        gc.enable()
