@@ -33,7 +33,8 @@ PIPED_WIDTH = 160
 def main(numbers: tuple[int, ...], quick: bool, json_file: Path | None, keep: Path | None) -> None:
     """Try what must not happen on a real Apache Kafka, and compare what comes out with the pure functions.
 
-    NUMBER chooses scenarios; all by default. Ends with 1 if anything differs or fails.
+    NUMBER chooses scenarios, as docs/guarantees.md has them; all by default but 12, which is `make soak`.
+    Those from 9 on that are tests are played by pytest. Ends with 1 if anything differs or fails.
     """
     missing = missing_requirement()
     if missing:
@@ -41,7 +42,9 @@ def main(numbers: tuple[int, ...], quick: bool, json_file: Path | None, keep: Pa
     chosen = [scenario for scenario in SCENARIOS if not numbers or scenario.number in numbers]
     unknown = set(numbers) - {scenario.number for scenario in SCENARIOS}
     if unknown:
-        raise click.UsageError(f"there is no scenario {', '.join(map(str, sorted(unknown)))}")
+        raise click.UsageError(
+            f"there is no scenario {', '.join(map(str, sorted(unknown)))} here; 12 is `make soak`"
+        )
     # aiokafka's clients here warn about brokers that the scenarios take away.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     outcomes = asyncio.run(_play_all(chosen, quick=quick, keep=keep))

@@ -27,8 +27,8 @@ def line(scenario: Scenario, outcome: Outcome) -> str:
     repeats = outcome.repeats
     return (
         f"{scenario.number:>2}  {scenario.title}: {verdict(outcome)}, {outcome.kills} kills, "
-        f"{repeats.records} records and {repeats.alerts} alerts repeated, {outcome.seconds:.0f} s"
-        + "".join(f"; {note}" for note in outcome.notes)
+        f"{repeats.records} records, {repeats.alerts} alerts and {repeats.dead_letters} dead letters "
+        f"repeated, {outcome.seconds:.0f} s" + "".join(f"; {note}" for note in outcome.notes)
     )
 
 
@@ -37,10 +37,10 @@ def show_table(console: Console, outcomes: Mapping[Scenario, Outcome]) -> None:
     table = Table(title="Faults", title_justify="left")
     table.add_column("No", justify="right")
     table.add_column("Scenario", min_width=24)
-    for name in ("Kills", "Repeated records", "Repeated alerts"):
+    for name in ("Kills", "Repeated\nrecords", "Repeated\nalerts", "Repeated\ndead letters"):
         table.add_column(name, justify="right")
     for part in PARTS:
-        table.add_column(part.capitalize())
+        table.add_column(part.capitalize().replace(" ", "\n"))
     table.add_column("Seconds", justify="right")
     table.add_column("Outcome")
     for scenario, outcome in outcomes.items():
@@ -50,6 +50,7 @@ def show_table(console: Console, outcomes: Mapping[Scenario, Outcome]) -> None:
             str(outcome.kills),
             str(outcome.repeats.records),
             str(outcome.repeats.alerts),
+            str(outcome.repeats.dead_letters),
             *(outcome.equality(part) for part in PARTS),
             f"{outcome.seconds:.0f}",
             f"[{'green' if outcome.went_well else 'red'}]{verdict(outcome)}[/]",

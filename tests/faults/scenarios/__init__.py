@@ -12,11 +12,12 @@ from tests.faults.scenarios import (
     refused,
     state,
     stops,
+    tested,
     workers,
     zombies,
 )
 
-_FILES: Final = (kills, stops, zombies, workers, brokers, refused, hostile, disorder, state, limits)
+_FILES: Final = (kills, stops, zombies, workers, brokers, refused, hostile, disorder, state, limits, tested)
 
 SCENARIOS: Final[tuple[Scenario, ...]] = tuple(
     sorted((scenario for file in _FILES for scenario in file.SCENARIOS), key=lambda scenario: scenario.number)
