@@ -19,12 +19,23 @@ from prometheus_client.registry import Collector
 
 from models.canvas import CANVAS_EVENT_NAMES, GRADE_EVENT_NAMES
 from models.grades import Reason
+from tables.parameters import PARAMETERS
 
 OTHER: Final = "other"
 """Label of every event name that Canvas does not send; a sender must not be able to make up series."""
 
 AGENTS: Final = ("router", "scorer", "courses")
 FLUSH_STEPS: Final = ("outlet", "changelog", "store", "commit")
+
+_KINDS_OF_ALERT = (
+    ("opened", "info"),
+    ("opened", "warning"),
+    ("opened", "critical"),
+    ("escalated", "warning"),
+    ("escalated", "critical"),
+    ("resolved", "info"),
+)
+"""Statuses with the severities that rules give them."""
 
 _CHUNK_RECORDS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
 _CHUNK_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -172,8 +183,12 @@ class Metrics:
             self.flush_seconds.labels(step)
         for reason in Reason:
             self.dead_letters.labels(reason)
+        for rule in PARAMETERS:
+            for status, severity in _KINDS_OF_ALERT:
+                self.alerts.labels(rule, status, severity)
         for name in GRADE_EVENT_NAMES:
             self.events.labels(name, "record")
+            self.events.labels(name, "rejected")
             self.late_events.labels(name)
             self.duplicate_events.labels(name)
         for outcome in ("ignored", "rejected"):

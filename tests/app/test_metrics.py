@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from agents.metrics import Metrics, describe
 from models.canvas import GRADE_EVENT_NAMES
 from models.grades import Reason
+from tables.parameters import PARAMETERS
 
 
 def exposition(metrics_registry: CollectorRegistry) -> str:
@@ -117,8 +118,12 @@ def test_what_alarms_rest_on_is_there_before_it_first_happens() -> None:
     for reason in Reason:
         assert registry.get_sample_value("gradewatch_dead_letters_total", {"reason": reason}) == 0
     for name in GRADE_EVENT_NAMES:
-        labels = {"event_name": name, "outcome": "record"}
-        assert registry.get_sample_value("gradewatch_events_total", labels) == 0
+        for outcome in ("record", "rejected"):
+            labels = {"event_name": name, "outcome": outcome}
+            assert registry.get_sample_value("gradewatch_events_total", labels) == 0
+    for rule in PARAMETERS:
+        labels = {"rule": rule, "status": "opened", "severity": "warning"}
+        assert registry.get_sample_value("gradewatch_alerts_total", labels) == 0
 
 
 def test_only_the_active_rules_have_a_series() -> None:
