@@ -6,6 +6,7 @@ import asyncio
 import difflib
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -85,6 +86,21 @@ class Moment(click.ParamType):
         except ValueError:
             self.fail(f"{value!r} is neither a day such as 2025-12-20 nor a time.", param, ctx)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Positive(click.FloatRange):
+    """A number above 0, and no infinite one."""
+
+    def __init__(self, least: float | None = None) -> None:
+        """Take the least number that is right, where not every one above 0 is."""
+        super().__init__(min=least or 0, min_open=least is None)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a number; click itself takes nan and inf for one."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
 
 
 def config_file_option() -> click.Option:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli import INTERRUPTED, console, print_json, run
+from app.cli import INTERRUPTED, Positive, console, print_json, run
 from app.errors import GradewatchError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0.0, min_open=True),
+    type=Positive(0.001),
     default=2_500,
     show_default=True,
     metavar="N",

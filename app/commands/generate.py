@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli import Moment, broker_timeout_seconds, load_settings, run
+from app.cli import Moment, Positive, broker_timeout_seconds, load_settings, run
 from app.semester.options import DEFAULT_UNTIL, Options
 
 if TYPE_CHECKING:
@@ -98,9 +98,7 @@ SHARE = click.FloatRange(0.0, 0.5)
     show_default=True,
     help="random, as bridges do; student puts each student's events on one partition. No message has a key.",
 )
-@click.option(
-    "--rate", type=click.FloatRange(min=0.0, min_open=True), metavar="N", help="Events per second at most."
-)
+@click.option("--rate", type=Positive(0.001), metavar="N", help="Events per second at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document.")
 @click.pass_context
 def command(
@@ -135,6 +133,8 @@ def command(
         raise click.UsageError("--partition-by goes with a topic; a file has no partitions.")
     if labels is not None and not labels.parent.is_dir():  # better now than after the last event
         raise click.UsageError(f"--labels: there is no folder {labels.parent}.")
+    if labels is not None and out is not None and labels.resolve() == Path(out).resolve():
+        raise click.UsageError("--out and --labels name the same file.")
     try:
         asked = Options(disorder_seconds=disorder, **options)
     except ValueError as error:

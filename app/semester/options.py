@@ -25,6 +25,9 @@ semester's last."""
 _SOME_MORE: Final = 30
 
 
+_EARLIEST_MS: Final = round(datetime(1900, 1, 1, tzinfo=UTC).timestamp() * 1000)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """A semester to simulate; equal options give equal bytes.
@@ -68,6 +71,8 @@ class Options:
                 raise ValueError(f"{name}: {value} is not between {low} and {high}")
         if self.duplicates + self.poison > 0.9:
             raise ValueError("duplicates and poison: together at most 0.9")
+        if self.since_ms < _EARLIEST_MS:
+            raise ValueError("until: the semester would begin before 1900")
 
     @property
     def until_ms(self) -> int:

@@ -125,7 +125,12 @@ def test_a_rate_is_kept(tmp_path: Path) -> None:
         (("--until", "tomorrow"), "neither a day"),
         (("--poison", "0.5", "--duplicates", "0.5"), "together at most 0.9"),
         (("--out", "x", "--topic", "y"), "exclude each other"),
+        (("--until", "0001-05-01"), "before 1900"),
+        (("--rate", "nan"), "nan is not a finite number"),
+        (("--rate", "inf"), "inf is not a finite number"),
+        (("--rate", "1e-300"), "--rate"),
         (("--out", "x", "--labels", "missing/labels"), "there is no folder missing"),
+        (("--out", "x", "--labels", "./x"), "--out and --labels name the same file"),
         (("--out", "x", "--partition-by", "student"), "goes with a topic"),
     ],
 )
