@@ -67,7 +67,11 @@ def read_lines(name: str, max_line_bytes: int, passed: Passed = lambda _: None) 
 @contextmanager
 def _open(name: str) -> Iterator[BinaryIO]:
     if name == STDIN:
-        yield click.get_binary_stream("stdin")
+        try:
+            stdin = click.get_binary_stream("stdin")
+        except RuntimeError as error:
+            raise InputError("Cannot read stdin: it is closed.") from error
+        yield stdin
         return
     try:
         file = Path(name).open("rb")  # noqa: SIM115 - closed below; reading has errors of its own

@@ -18,7 +18,7 @@ from app.backtest.lines import STDIN, size_bytes
 from app.backtest.report import WEEK_COLUMNS
 from app.backtest.rulesets import RuleSet
 from app.backtest.truth import read_labels
-from app.cli import Moment, broker_timeout_seconds, console, load_settings, print_json, run
+from app.cli import Moment, Positive, broker_timeout_seconds, console, load_settings, print_json, run
 from app.rules import load_rules
 from models.grades import ReadLimits
 from tables.parameters import PARAMETERS
@@ -59,7 +59,7 @@ _rules_file = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--within",
     "within_days",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Positive(),
     default=28.0,
     show_default=True,
     metavar="DAYS",
@@ -126,6 +126,7 @@ def command(
     for option, path in (("--html", html), ("--alerts", alerts)):
         if path is not None and not path.parent.is_dir():  # better now than after the last event
             raise click.UsageError(f"{option}: there is no folder {path.parent}.")
+    _check_outputs(html, alerts, read=[*map(Path, files), rules, compare, labels])
     settings = load_settings(context).settings
     rule_sets = _rule_sets(rules or settings.rules, compare)
     with ExitStack() as stack:
@@ -175,6 +176,16 @@ def _check_usage(
         raise click.UsageError("- can be given only once.")
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
+
+
+def _check_outputs(html: Path | None, alerts: Path | None, *, read: Sequence[Path | None]) -> None:
+    """Refuse to write over what is to be read, or twice over the same file."""
+    being_read = {path.resolve() for path in read if path is not None}
+    for option, path in (("--html", html), ("--alerts", alerts)):
+        if path is not None and path.is_file() and path.resolve() in being_read:
+            raise click.UsageError(f"{option}: {path} is to be read, not written over.")
+    if html is not None and alerts is not None and html.resolve() == alerts.resolve():
+        raise click.UsageError("--html and --alerts name the same file.")
 
 
 def _rule_sets(rules: Path | None, compare: Path | None) -> list[RuleSet]:

@@ -113,6 +113,9 @@ def test_the_rules_of_the_settings_are_tried_by_default(
         (("-", "--json", "--csv"), "exclude each other"),
         (("-", "--rule", "no_such_rule"), "no_such_rule"),
         (("-", "--within", "0"), "--within"),
+        (("-", "--within", "nan"), "nan is not a finite number"),
+        (("-", "--within", "inf"), "inf is not a finite number"),
+        (("-", "--html", "both", "--alerts", "both"), "--html and --alerts name the same file"),
         (("-", "--html", "nowhere/page.html"), "there is no folder nowhere"),
         (("-", "--labels", "nowhere.jsonl"), "nowhere.jsonl"),
         (("-", "--rules", "nowhere.toml"), "nowhere.toml"),
@@ -124,6 +127,30 @@ def test_wrong_use_ends_with_a_sentence_and_2(arguments: tuple[str, ...], senten
     assert result.exit_code == 2
     assert sentence in " ".join(result.stderr.split())
     assert not result.stdout
+
+
+def test_what_is_to_be_read_is_not_written_over(write: Write, eager_rules: Path, in_order: Recording) -> None:
+    file = write("semester.jsonl", in_order)
+    before = file.read_bytes(), eager_rules.read_bytes()
+
+    for option, path in (("--alerts", file), ("--html", file), ("--alerts", eager_rules)):
+        result = backtest(file, "--rules", eager_rules, option, path)
+        assert result.exit_code == 2
+        assert "is to be read, not written over" in " ".join(result.stderr.split())
+
+    assert (file.read_bytes(), eager_rules.read_bytes()) == before
+
+
+def test_a_closed_stdin_fails_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_: str) -> None:
+        raise RuntimeError("Was not able to determine binary stream for sys.stdin.")
+
+    monkeypatch.setattr("app.backtest.lines.click.get_binary_stream", closed)
+
+    result = backtest("-")
+
+    assert result.exit_code == 1
+    assert "stdin: it is closed" in result.stderr
 
 
 def test_mistakes_in_the_rules_are_told_before_anything_is_read(tmp_path: Path) -> None:
