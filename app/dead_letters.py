@@ -178,7 +178,7 @@ class Archive:
                 if of[p]
             }
         if wanted.since is not None and ranges:
-            since_ms = int(wanted.since.timestamp() * 1000)
+            since_ms = max(0, int(wanted.since.timestamp() * 1000))  # Kafka knows no time before 1970
             found = await self._consumer.offsets_for_times(dict.fromkeys(ranges, since_ms))
             ranges = {
                 p: (max(ranges[p][0], at.offset), ranges[p][1]) for p, at in found.items() if at is not None

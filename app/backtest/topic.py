@@ -81,7 +81,8 @@ async def _ranges(
     ) -> dict[TopicPartition, int]:
         if moment is None:
             return otherwise
-        found = await consumer.offsets_for_times(dict.fromkeys(partitions, round(moment.timestamp() * 1000)))
+        at_ms = max(0, round(moment.timestamp() * 1000))  # Kafka knows no time before 1970
+        found = await consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))
         # None where no message is so late
         return {each: ends[each] if at is None else at.offset for each, at in found.items()}
 

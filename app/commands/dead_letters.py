@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
@@ -144,7 +145,7 @@ def list_(settings: Settings, /, limit: int, as_json: bool, **options: Any) -> N
 
     Nothing of the messages themselves is shown.
     """
-    newest: deque[dict[str, Any]] = deque(maxlen=limit)
+    newest: deque[dict[str, Any]] = deque(maxlen=min(limit, sys.maxsize))
     reasons: Counter[str] = Counter()
 
     async def read() -> None:

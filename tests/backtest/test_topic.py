@@ -83,6 +83,8 @@ def test_a_range_is_cut_by_kafkas_time(recorded: EmbeddedBroker, in_order: Recor
     assert events("--from", moment(len(in_order) - 20)) == 20
     assert events("--from", moment(len(in_order))) == 0
     assert events("--to", moment(0)) == 0
+    assert events("--from", "0001-01-01") == len(in_order)
+    assert events("--to", "0001-01-01") == 0
 
 
 def test_events_ahead_of_their_messages_are_refused_as_in_a_worker(
