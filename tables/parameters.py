@@ -252,7 +252,7 @@ class CoursesAtRisk(Parameters):
     SEVERITY = "warning"
 
     below: Percent = Field(default=70.0, description="Score below which a course is at risk.")
-    min_courses: Annotated[int, Field(ge=1), Right("a whole number of at least 1")] = Field(
+    min_courses: Annotated[int, Field(ge=1, le=10_000), Right("a whole number from 1 to 10000")] = Field(
         default=2, description="Courses at risk from which the rule holds."
     )
 

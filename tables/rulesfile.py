@@ -304,7 +304,7 @@ def _number(value: object) -> float | None:
         value = value.removesuffix("%")
     try:
         number = float(value)  # type: ignore[arg-type]  # whatever it can't take it refuses
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return int(number) if number.is_integer() else number
 
