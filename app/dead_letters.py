@@ -115,8 +115,8 @@ class Archive:
         self._begins = begins
         self._ends = ends
 
-    async def letter_at(self, position: Position) -> Letter:
-        """Return one dead letter; GradewatchError when there is none at this position."""
+    def look_for(self, position: Position) -> None:
+        """Raise GradewatchError when the topic has nothing at this position."""
         partition = TopicPartition(self.topic, position.partition)
         if partition not in self._ends:
             raise GradewatchError(
@@ -128,6 +128,10 @@ class Archive:
                 f"There is no dead letter at {position}: partition {position.partition} of {self.topic} has "
                 + (f"the offsets {begin} to {end - 1} now." if begin < end else "nothing in it now.")
             )
+
+    async def letter_at(self, position: Position) -> Letter:
+        """Return one dead letter; GradewatchError when there is none at this position."""
+        self.look_for(position)
         async with aclosing(self.read(Wanted(positions=frozenset({position})))) as letters:
             async for letter in letters:
                 return letter

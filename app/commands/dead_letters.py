@@ -297,6 +297,8 @@ async def _replay(
 
     timeout_seconds = broker_timeout_seconds(settings)
     async with archive(settings, timeout_seconds) as letters:
+        for position in wanted.positions:
+            letters.look_for(position)
         if dry_run or ask:
             with progress_bar("Looking") as progress:
                 planned = await plan(settings, letters, wanted, limit, progress)

@@ -333,6 +333,13 @@ def test_some_are_replayed(filled: World, arguments: list[str], replayed: int) -
     assert len(filled.raw()) == replayed
 
 
+def test_what_is_not_there_is_not_replayed_in_silence(filled: World) -> None:
+    result = filled.gradewatch("replay", "--yes", "0:0", "0:2")
+    assert result.exit_code == 1
+    assert "There is no dead letter at 0:2" in result.stderr
+    assert filled.raw() == []
+
+
 def test_a_replay_asks_first(filled: World) -> None:
     refused = filled.gradewatch("replay", typed="n\n")
     assert refused.exit_code == 1
