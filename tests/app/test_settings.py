@@ -162,6 +162,9 @@ def test_what_kubernetes_adds_for_a_service_is_passed_over(given: Given, name: s
     ("text", "problem"),
     [
         ("partitions = ", "gradewatch.toml is not valid TOML: Invalid value (at end of document)."),
+        ("partitions = 1" + "0" * 5_000, "gradewatch.toml is not valid TOML: Exceeds the limit"),
+        ("partitions = " + "[" * 9_000, "gradewatch.toml is not valid TOML: maximum recursion depth"),
+        ("\ufeffweb_prot = 1", "web_prot in gradewatch.toml is not a setting; did you mean web_port?"),
         ("web_prot = 1", "web_prot in gradewatch.toml is not a setting; did you mean web_port?"),
         ("sasl_password = 5", "sasl_password in gradewatch.toml (GRADEWATCH_SASL_PASSWORD) must be a text"),
     ],
