@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -159,6 +160,8 @@ def console() -> Console:
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a locale may lack the characters that tables are made of
     return Console(
         width=None if terminal else PIPE_WIDTH, highlight=False, color_system="auto" if terminal else None
     )

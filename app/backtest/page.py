@@ -64,7 +64,7 @@ tr.all td { font-weight: 600; border-bottom: 0; }
 def write_page(report: Report, path: Path) -> None:
     """Write the page to a file; raises OutputError when it can't be written."""
     with open_output(path) as file:
-        file.write(page(report).encode())
+        file.write(page(report).encode(errors="replace"))  # a file may be named in no encoding
 
 
 def page(report: Report) -> str:

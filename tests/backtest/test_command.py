@@ -141,6 +141,19 @@ def test_what_is_to_be_read_is_not_written_over(write: Write, eager_rules: Path,
     assert (file.read_bytes(), eager_rules.read_bytes()) == before
 
 
+def test_tables_are_shown_where_the_locale_has_no_lines_to_draw_them(
+    in_order: Recording, write: Write, tmp_path: Path
+) -> None:
+    file = write("semester.jsonl", in_order)
+    command = [sys.executable, "-m", "app.main", "backtest", str(file)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "all rules" in result.stdout
+
+
 def test_a_closed_stdin_fails_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     def closed(_: str) -> None:
         raise RuntimeError("Was not able to determine binary stream for sys.stdin.")
