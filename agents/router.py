@@ -6,7 +6,7 @@ leave keyed by student, and so does everything after them.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from faust.types import TP
@@ -46,7 +46,7 @@ class Router:
         self.dead_letters = DeadLetters(topology, outlet, metrics, version=version, now=now)
 
     async def __call__(self, chunk: Chunk) -> None:
-        """Route every message of a chunk."""
+        """Route every message of a chunk; a compressed one may have many times what the outlet takes."""
         names: dict[str, list[str | None]] = {"record": [], "ignored": [], "rejected": []}
         records, ignored, rejected = names.values()
         limits = self._limits
@@ -62,11 +62,19 @@ class Router:
                     rejected.append(event.event_name)
                     self.dead_letters.send(raw, piece.tp_of(index), event)
             await asyncio.sleep(0)
+            if self._outlet.full:
+                self._count(names)
+                await self._outlet.room()
+        self._count(names)
+        self._metrics.saw_message(chunk.newest_ms)
+
+    def _count(self, names: Mapping[str, list[str | None]]) -> None:
+        """Count what was read since the last time, by outcome."""
         self._metrics.count_events(
             {(name, outcome): count for outcome in names for name, count in Counter(names[outcome]).items()}
         )
-        self._metrics.saw_message(chunk.newest_ms)
-        await self._outlet.room()
+        for of_outcome in names.values():
+            of_outcome.clear()
 
     def _send(self, record: GradeRecord, raw: Record) -> None:
         if isinstance(record, MisnamedGradeOverride):

@@ -82,14 +82,19 @@ class ChunkConsumer(driver.Consumer):
         if not self.flow_active:
             await self.wait(self.can_resume_flow.wait())
         tps = self._fetchable()
-        if not tps:
+        held_up = self._admitting and self._in_step.holding and self._get_active_partitions()
+        if not tps and not held_up:
             await self.sleep(_NOTHING_TO_FETCH_SECONDS)
             return
         generation = self.app.consumer_generation_id
         epoch = self.epoch
         self._no_fetch_under_way.clear()
         try:
-            fetched = await self._thread.getmany(tps, min(timeout, FETCH_WAIT_SECONDS))
+            if tps:
+                fetched = await self._thread.getmany(tps, min(timeout, FETCH_WAIT_SECONDS))
+            else:  # those that are held up may be let go by and by
+                await self.sleep(_NOTHING_TO_FETCH_SECONDS)
+                fetched = {}
         except (OffsetsLostError, KafkaError) as reason:  # Faust would print its traceback
             self.fail(reason)
             return
@@ -105,7 +110,11 @@ class ChunkConsumer(driver.Consumer):
 
     def _fetchable(self) -> set[TP]:
         # A copy: Faust changes the set from this thread while the consumer's thread reads it.
-        return {tp for tp in self._get_active_partitions() if self._admitting or self._is_changelog_tp(tp)}
+        return {
+            tp
+            for tp in self._get_active_partitions()
+            if (self._admitting and not self._in_step.has_enough(tp)) or self._is_changelog_tp(tp)
+        }
 
     def _chunks(self, fetched: Mapping[Any, Sequence[Batch]], epoch: int) -> Iterator[Chunk]:
         """Yield the chunks that a fetch lets go, those read in step first."""

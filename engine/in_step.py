@@ -16,6 +16,8 @@ from faust.types import TP
 from engine.merging import rising_times
 from engine.unpacking import Batch
 
+#: Of how many fetches a partition may have something at hand before no more of it is asked for.
+_ENOUGH_FETCHES: Final = 2
 _NEVER: Final = -(1 << 62)
 _FOR_EVER: Final = 1 << 62
 
@@ -23,31 +25,38 @@ _FOR_EVER: Final = 1 << 62
 class _Held:
     """What is at hand of one partition. Times never fall: offsets count, whatever clocks said."""
 
-    __slots__ = ("batches", "given_ms", "seen_ms")
+    __slots__ = ("added", "batches", "given_ms", "seen_ms")
 
     def __init__(self) -> None:
-        #: Each with the time up to which it and those before it reach.
-        self.batches: deque[tuple[int, Batch]] = deque()
+        #: Each with the time up to which it and those before it reach, and which fetch brought it.
+        self.batches: deque[tuple[int, Batch, int]] = deque()
+        self.added = 0
         #: The newest time of what was given out, and of all that was seen; what is to come is not older.
         self.given_ms = self.seen_ms = _NEVER
 
     @property
     def at_most(self) -> int:
-        return sum(batch.at_most for _, batch in self.batches)
+        return sum(batch.at_most for _, batch, _ in self.batches)
+
+    @property
+    def fetches(self) -> int:
+        """How many fetches' batches are at hand."""
+        return self.batches[-1][2] - self.batches[0][2] + 1 if self.batches else 0
 
     def add(self, batches: Iterable[Batch]) -> None:
+        self.added += 1
         for batch in batches:
             self.seen_ms = max(self.seen_ms, batch.last_ms)
-            self.batches.append((self.seen_ms, batch))
+            self.batches.append((self.seen_ms, batch, self.added))
 
     def up_to(self, horizon_ms: int) -> list[Batch]:
         """Take out what is no later than a time; a batch that reaches beyond it is cut in two."""
         taken = []
         while self.batches and self.batches[0][0] <= horizon_ms:
-            self.given_ms, batch = self.batches.popleft()
+            self.given_ms, batch, _ = self.batches.popleft()
             taken.append(batch)
         if self.batches and max(self.given_ms, self.batches[0][1].first_ms) <= horizon_ms:
-            until_ms, batch = self.batches[0]
+            until_ms, batch, added = self.batches[0]
             records = batch.records()
             times = rising_times(records, self.given_ms)
             cut = bisect_right(times, horizon_ms)
@@ -55,7 +64,7 @@ class _Held:
                 self.given_ms = times[cut - 1]
                 taken.append(Batch.of(records[:cut]))
             if cut < len(records):
-                self.batches[0] = (until_ms, Batch.of(records[cut:]))
+                self.batches[0] = (until_ms, Batch.of(records[cut:]), added)
             else:
                 self.batches.popleft()
         return taken
@@ -96,6 +105,11 @@ class InStep:
     def add(self, tp: TP, batches: Iterable[Batch]) -> None:
         """Take what was fetched next from a partition."""
         self._held.setdefault(tp, _Held()).add(batches)
+
+    def has_enough(self, tp: TP) -> bool:
+        """Whether more of a partition would only lie here: what is at hand waits for others."""
+        held = self._held.get(tp)
+        return held is not None and held.fetches >= _ENOUGH_FETCHES
 
     def take(self, behind: Iterable[TP]) -> dict[TP, Sequence[Batch]]:
         """Return what may go now; of each partition at least one batch, or it is left out.

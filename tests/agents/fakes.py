@@ -57,6 +57,10 @@ class FakeOutlet:
         delivered.set_result(None)
         return delivered
 
+    @property
+    def full(self) -> bool:
+        return False
+
     async def room(self) -> None:
         """Has room for everything."""
 
@@ -122,10 +126,10 @@ class Bench:
         self.courses = Courses(app, TOPOLOGY, outlet, dead_letters, alerts, rules=self.rules)
 
     async def score(self, messages: Sequence[Message]) -> None:
-        await self.scorer(_chunk(TOPOLOGY.records.name, messages))
+        await self.scorer(chunk_of(TOPOLOGY.records.name, messages))
 
     async def count(self, messages: Sequence[Message]) -> None:
-        await self.courses(_chunk(TOPOLOGY.course_drops.name, messages))
+        await self.courses(chunk_of(TOPOLOGY.course_drops.name, messages))
 
     def flush(self) -> None:
         for agent in (self.scorer, self.courses):
@@ -135,6 +139,6 @@ class Bench:
         return self.registry.get_sample_value(name, labels)
 
 
-def _chunk(topic: str, messages: Sequence[Message]) -> Chunk:
+def chunk_of(topic: str, messages: Sequence[Message]) -> Chunk:
     tp = TP(topic, 0)
     return Chunk({tp: [Batch.of(messages)]}, (Span(tp, None, len(messages)),), epoch=0)

@@ -50,6 +50,31 @@ async def test_nothing_but_changelogs_is_fetched_before_the_first_seek(engine: E
     assert consumer.thread.asked == [{RECORDS}]
 
 
+async def test_a_partition_that_waits_for_others_is_not_fetched_from_and_let_go_all_the_same(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = TP(RAW.topic, 1)
+    consumer = engine.consumer()
+    engine.app.topics_in_step.add(RAW.topic)
+    consumer._set_active_tps({RAW, other})
+    consumer.thread.committed = {RAW: None, other: None}
+    await consumer.perform_seek()
+    consumer.resume_flow()
+    behind = {RAW, other}
+    monkeypatch.setattr(consumer.thread, "is_behind", behind.__contains__)
+    for offset in range(2):
+        consumer.thread.fetches.append({RAW: [Message(offset)]})
+        assert await consumer.fetched() == []
+    assert await consumer.fetched() == []
+    assert consumer.thread.asked == [{RAW, other}, {RAW, other}, {other}]
+
+    consumer._set_active_tps({RAW})  # now nothing is to be fetched
+    behind.clear()
+    (chunk,) = await consumer.fetched()
+    assert chunk.spans == ((RAW, None, 2),)
+    assert len(consumer.thread.asked) == 3
+
+
 async def test_what_was_fetched_before_a_seek_is_void(engine: Engine) -> None:
     consumer = await engine.positioned_consumer()
     consumer.thread.fetches.append({RECORDS: [Message(0)]})

@@ -106,6 +106,18 @@ def test_what_is_held_is_bounded() -> None:
     assert times(step, B) == [40, 50, 60, 70]
 
 
+def test_of_a_partition_that_waits_for_others_no_more_is_asked_for() -> None:
+    step = InStep(skew_ms=2_000, clock=Clock())
+    step.add(A, batches(A, 40, 50))
+    assert not step.has_enough(A)
+    step.add(A, batches(A, 60, 70, offset=2))
+    assert step.has_enough(A)
+    assert not step.has_enough(B)
+    step.add(B, batches(B, 55))
+    assert times(step, A, B) == [40, 50, 55]
+    assert not step.has_enough(A)
+
+
 def test_a_seek_forgets() -> None:
     step = InStep(skew_ms=0)
     step.add(A, batches(A, 10))

@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.faults.outcome import Scenario
 from tests.faults.scenarios import (
+    backlog,
     brokers,
     disorder,
     hostile,
@@ -17,7 +18,20 @@ from tests.faults.scenarios import (
     zombies,
 )
 
-_FILES: Final = (kills, stops, zombies, workers, brokers, refused, hostile, disorder, state, limits, tested)
+_FILES: Final = (
+    kills,
+    stops,
+    zombies,
+    workers,
+    brokers,
+    refused,
+    backlog,
+    hostile,
+    disorder,
+    state,
+    limits,
+    tested,
+)
 
 SCENARIOS: Final[tuple[Scenario, ...]] = tuple(
     sorted((scenario for file in _FILES for scenario in file.SCENARIOS), key=lambda scenario: scenario.number)

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,20 @@ Step = Callable[[], Awaitable[Any]]
 
 async def too_few_replicas(stage: Stage) -> Outcome:
     """Lose one of two replicas of the topic of records, which wants both: the worker waits, and goes on."""
+    async with replicated_records(stage) as (deployment, second):
+
+        async def spoil() -> None:
+            await asyncio.to_thread(second.stop)
+
+        async def mend() -> None:
+            second.start()
+
+        return await _refused(stage, deployment, spoil, mend, ends_by_itself=False)
+
+
+@asynccontextmanager
+async def replicated_records(stage: Stage) -> AsyncIterator[tuple[Deployment, KafkaBroker]]:
+    """Give a deployment whose topic of records takes nothing unless this second broker runs."""
     with stage.own_kafka() as kafka:
         async with stage.deployment(kafka.bootstrap, topics=False) as deployment:
             records = deployment.topology.records
@@ -39,14 +54,7 @@ async def too_few_replicas(stage: Stage) -> Outcome:
             assert await worker.terminate() == 0
             with second_broker(kafka, stage.folder / "second") as second:
                 await _replace(kafka.bootstrap, records)
-
-                async def spoil() -> None:
-                    await asyncio.to_thread(second.stop)
-
-                async def mend() -> None:
-                    second.start()
-
-                return await _refused(stage, deployment, spoil, mend, ends_by_itself=False)
+                yield deployment, second
 
 
 def second_broker(first: KafkaBroker, directory: Path) -> KafkaBroker:
