@@ -178,6 +178,15 @@ class Worker:
             settings.kafka_client_options(),
             {spec.name: spec.partitions for spec in topology.all},
             overwriting={topology.snapshots.name},
+            read_back={
+                spec.name
+                for spec in (
+                    topology.records,
+                    topology.course_drops,
+                    topology.scores_changelog,
+                    topology.drops_changelog,
+                )
+            },
             delivery_timeout_seconds=settings.delivery_timeout_seconds,
         )
         app = ChunkApp(

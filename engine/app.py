@@ -221,9 +221,11 @@ class ChunkApp(faust.App):
         return self._consumer.oldest_in_hand() if self._consumer is not None else None
 
     def waits_for_broker(self) -> bool:
-        """Whether the broker has not spoken for the session timeout, of our membership or our records."""
-        silent = self.outlet.silent_seconds > self.options.session_timeout_seconds
-        return silent or (self._consumer is not None and self._consumer.membership_in_doubt)
+        """Whether the broker has not spoken for the session timeout, or has not all topics that are read."""
+        if self.outlet.silent_seconds > self.options.session_timeout_seconds:
+            return True
+        consumer = self._consumer
+        return consumer is not None and (consumer.membership_in_doubt or bool(consumer.topics_missing))
 
     def give_up(self, reason: BaseException) -> None:
         """Take in no more work, commit nothing more, and end with the reason."""

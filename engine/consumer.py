@@ -23,10 +23,11 @@ from aiokafka.errors import (
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+from mode import Service
 
 from engine.chunks import Chunk, Observer, Span
 from engine.consumer_thread import ChunkConsumerThread, membership_clock
-from engine.errors import DeliveryError, EngineError
+from engine.errors import DeliveryError, EngineError, TopicsGoneError
 from engine.in_step import InStep
 from engine.lost import OffsetsLostError
 from engine.unpacking import Batch
@@ -68,6 +69,8 @@ class ChunkConsumer(driver.Consumer):
         self._no_fetch_under_way.set()
         self._flushing = asyncio.Lock()
         self._failure: BaseException | None = None
+        #: Topics that are read and that the brokers don't know, as of the last time that they were asked.
+        self.topics_missing: frozenset[str] = frozenset()
         self.app.outlet.may_overwrite = self._membership_is_young
 
     def _new_consumer_thread(self) -> ChunkConsumerThread:
@@ -213,6 +216,27 @@ class ChunkConsumer(driver.Consumer):
             self._admitting = False
             self.app.failed(reason)
 
+    @Service.task
+    async def _watch_topics(self) -> None:
+        """Ask now and then whether the topics are all there; end when one isn't for the session timeout.
+
+        The group would share out what is left, and all would seem well.
+        """
+        options = self.app.options
+        missing_since = time.monotonic()
+        while not self.should_stop and self._failure is None:
+            await asyncio.sleep(options.session_timeout_seconds / 5)
+            missing = await self._thread.missing_topics()
+            if not missing:
+                missing_since = time.monotonic()
+            elif not self.topics_missing:
+                log.error("topics.missing", topics=sorted(missing))
+            self.topics_missing = missing
+            if missing and time.monotonic() - missing_since > options.session_timeout_seconds:
+                reason = TopicsGoneError(missing)
+                self.fail(reason)
+                self.app.outlet.give_up(DeliveryError(str(reason)))
+
     # -- flush and commit ---------------------------------------------------------------------------------
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002
@@ -270,7 +294,7 @@ class ChunkConsumer(driver.Consumer):
         try:
             await self._thread.commit_offsets(offsets)
         except (CommitFailedError, IllegalStateError):
-            # The group has moved on; whoever has the partitions now does this work again.
+            # The group has moved on; whoever has the partitions now does this work again. Or a topic is gone.
             log.warning("commit.refused", partitions=len(offsets))
             return
         self._committed.update(offsets)

@@ -2,14 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import aiokafka
 import structlog
-from aiokafka.errors import CommitFailedError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    CommitFailedError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -27,6 +32,18 @@ log = structlog.stdlib.get_logger("gradewatch.engine")
 def membership_clock() -> float:
     """Return seconds on a clock that runs on while the machine or the process is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def while_all_topics_are_there(commit: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Make a commit for a topic that is gone fail; aiokafka tries for ever, and the flush would never end."""
+
+    async def commit_or_fail(*arguments: Any) -> None:
+        try:
+            await commit(*arguments)
+        except UnknownTopicOrPartitionError as error:
+            raise CommitFailedError("a topic is not there") from error
+
+    return commit_or_fail
 
 
 class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
@@ -93,6 +110,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             return confirmed
 
         coordinator._do_heartbeat = noted_heartbeat
+        coordinator._do_commit_offsets = while_all_topics_are_there(coordinator._do_commit_offsets)
 
     async def on_thread_stop(self) -> None:
         """Stop aiokafka's consumer; without a broker its own cancelled task would end the thread before."""
@@ -103,6 +121,24 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         """Note the membership that comes with an assignment."""
         self.membership_confirmed_at = membership_clock()
         await super().on_partitions_assigned(assigned, generation_id)
+
+    async def missing_topics(self) -> frozenset[str]:
+        """Ask which of the topics that are read are not there; none where no broker answers.
+
+        One that is there again is noticed by this too: only who asks is told, and then rejoins the group.
+        """
+        asking = asyncio.run_coroutine_threadsafe(self._missing_topics(), self.thread_loop)
+        return await asyncio.wrap_future(asking)
+
+    async def _missing_topics(self) -> frozenset[str]:
+        consumer = self._consumer
+        subscription = None if consumer is None else consumer._subscription.subscription
+        if consumer is None or subscription is None or not await consumer._client.force_metadata_update():
+            return frozenset()
+        cluster = consumer._client.cluster
+        # Those that this user may not see are an error elsewhere.
+        missing = {topic for topic in subscription.topics if not cluster.partitions_for_topic(topic)}
+        return frozenset(missing - set(cluster.unauthorized_topics))
 
     def is_behind(self, tp: TP) -> bool:
         """Tell whether a partition has more than what was fetched; True while that isn't known yet."""

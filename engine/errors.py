@@ -3,6 +3,8 @@
 The worker then stops without committing, and the next start repeats the work.
 """
 
+from collections.abc import Collection
+
 
 class EngineError(Exception):
     """The engine can't go on."""
@@ -10,6 +12,16 @@ class EngineError(Exception):
 
 class DeliveryError(EngineError):
     """A record could not be delivered: refused for good, or not acknowledged in time."""
+
+
+class TopicsGoneError(EngineError):
+    """Topics that are read were deleted."""
+
+    def __init__(self, topics: Collection[str]) -> None:
+        super().__init__(
+            f"{', '.join(sorted(topics))}: deleted while it was read, and what was unread of it is lost; "
+            "`gradewatch topics create` makes it anew"
+        )
 
 
 class StoredValueError(EngineError):

@@ -29,6 +29,7 @@ _RETRY_SECONDS: Final = 0.5
 #: For how many keys of a topic it is kept where they go: aiokafka's murmur2 is written in Python and slow.
 _KEYS_KEPT: Final = 1 << 16
 _LOOK_SECONDS: Final = 0.1
+_BEGAN_ANEW: Final = "topic {} was deleted and made anew while it was written to, or its end was lost"
 _TAKEN_OVER: Final = "another worker has taken over a partition of topic {}"
 
 #: As aiokafka takes them: a list, not any sequence; a header without a value is legal in Kafka.
@@ -83,8 +84,9 @@ class Outlet:
 
     `partitions` gives each topic's number of partitions (records are placed as Java's default partitioner
     does unless a partition is named). `overwriting` are the topics where a row lies over earlier ones of its
-    key. What is queued and unacknowledged is bounded by `max_pending_bytes`
-    as long as senders call `room` between their pieces of work.
+    key. `read_back` are those that are read as well: one that begins anew in between fails the drain, or its
+    readers would go on in the middle of the new one. What is queued and unacknowledged is bounded by
+    `max_pending_bytes` as long as senders call `room` between their pieces of work.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Outlet:
         partitions: Mapping[str, int],
         *,
         overwriting: Collection[str] = (),
+        read_back: Collection[str] = (),
         linger_seconds: float = 0.005,
         compression: str | None = "zstd",
         delivery_timeout_seconds: float = 120.0,
@@ -101,6 +104,7 @@ class Outlet:
         self._client_options = dict(client_options)
         self._partitions = dict(partitions)
         self._overwriting = frozenset(overwriting)
+        self._read_back = frozenset(read_back)
         #: Whether rows that lie over earlier ones may go; asked right before they do.
         self.may_overwrite: Callable[[], bool] = lambda: True
         self._linger_seconds = linger_seconds
@@ -395,8 +399,12 @@ class Outlet:
         metadata = sent.result()
         if metadata is not None:  # None: the batch was empty
             # The batch's first offset; -1 where a retry found its own success.
+            newest = -1 if lane.last_offset is None else lane.last_offset
+            if lane.tp.topic in self._read_back and 0 <= metadata.offset <= newest:
+                self._fail(batch, DeliveryError(_BEGAN_ANEW.format(lane.tp.topic)))
+                return
             last_offset = metadata.offset + batch.builder.record_count() - 1
-            lane.last_offset = max(lane.last_offset or 0, last_offset)
+            lane.last_offset = max(newest, 0, last_offset)
         self._unacknowledged.discard(batch)
         self._pending_bytes -= batch.bytes
         if self._pending_bytes <= self._max_pending_bytes:
@@ -412,6 +420,9 @@ class Outlet:
                 sentence = _TAKEN_OVER.format(batch.topic)
             refusal = DeliveryError(sentence)
             refusal.__cause__ = error
-            batch.delivered.set_exception(refusal)
-            batch.delivered.exception()
+            self._fail(batch, refusal)
+
+    def _fail(self, batch: _Batch, refusal: DeliveryError) -> None:
+        batch.delivered.set_exception(refusal)
+        batch.delivered.exception()
         self._room.set()

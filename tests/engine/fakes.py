@@ -72,6 +72,7 @@ class FakeOutlet:
         self.journal = journal
         self.sent: list[tuple[str, int | None, bytes | None, bytes | None]] = []
         self.pending = False
+        self.silent_seconds = 0.0
         self.offsets: dict[TP, int] = {}
 
     def send(
@@ -144,6 +145,10 @@ class FakeThread(Service):
         self.fetches: list[Mapping[TP, Sequence[Message]]] = []
         self.asked: list[set[TP]] = []
         self.fetching: asyncio.Event | None = None
+        self.missing: frozenset[str] = frozenset()
+
+    async def missing_topics(self) -> frozenset[str]:
+        return self.missing
 
     def assignment(self) -> set[TP]:
         return set(self.committed)

@@ -1,16 +1,18 @@
 """The consumer's account: which chunks may begin, which offsets are committed, and after what."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import CommitFailedError, IllegalStateError, UnknownTopicOrPartitionError
 from faust.types import TP
 
 from engine.chunks import Chunk, Piece
-from engine.consumer_thread import membership_clock
-from engine.errors import DeliveryError, EngineError
+from engine.consumer_thread import membership_clock, while_all_topics_are_there
+from engine.errors import DeliveryError, EngineError, TopicsGoneError
 from tests.engine.fakes import CHANGELOG, RAW, RECORDS, Consumer, Engine, Message, chunk
 
 FLUSH = ["capture", "drain", "changelog", f"drain {CHANGELOG}", "store", "commit"]
@@ -284,6 +286,51 @@ async def test_only_what_was_done_when_the_flush_began_is_committed(engine: Engi
     consumer.done_by(chunk(2, follows=2))
     await flushing
     assert consumer.thread.committed[RECORDS] == 2
+
+
+async def test_a_commit_for_a_topic_that_is_gone_is_not_tried_for_ever() -> None:
+    asked = 0
+
+    async def refuse(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise UnknownTopicOrPartitionError
+
+    async def nothing() -> None:
+        """Be known."""
+
+    coordinator = object.__new__(GroupCoordinator)
+    coordinator.ensure_coordinator_known = nothing
+    coordinator._commit_lock = asyncio.Lock()
+    coordinator._retry_backoff_ms = 1
+    coordinator._do_commit_offsets = while_all_topics_are_there(refuse)
+    with pytest.raises(CommitFailedError, match="a topic is not there"):
+        await asyncio.wait_for(coordinator.commit_offsets(None, {}), 1)
+    assert asked == 1
+
+
+async def test_a_topic_that_stays_away_ends_the_worker(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.app, "options", replace(engine.app.options, session_timeout_seconds=0.2))
+    consumer = await engine.positioned_consumer()
+    consumer.thread.membership_confirmed_at = None
+    watching = asyncio.ensure_future(cast(Any, consumer._watch_topics).fun(consumer))
+    consumer.thread.missing = frozenset({"records"})
+    await asyncio.sleep(0.1)
+    assert engine.app.waits_for_broker()
+    assert engine.app._failure_reason is None
+    consumer.thread.missing = frozenset()  # there again in time
+    await asyncio.sleep(0.3)
+    assert not engine.app.waits_for_broker()
+    assert engine.app._failure_reason is None
+
+    consumer.thread.missing = frozenset({"records"})
+    await asyncio.wait_for(watching, 2)
+    assert isinstance(engine.app._failure_reason, TopicsGoneError)
+    assert str(engine.app._failure_reason).startswith("records: deleted while it was read")
+    assert engine.journal == ["give up"]
+    assert not await consumer.commit()
 
 
 async def test_flushes_come_one_after_the_other(engine: Engine) -> None:

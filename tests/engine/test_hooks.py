@@ -13,10 +13,12 @@ from typing import Any, cast
 import aiokafka
 import faust
 import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer import fetcher as aiokafka_fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import CommitFailedError, KafkaTimeoutError, UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
 from aiokafka.producer.sender import Sender
 from faust.app.base import App
@@ -29,6 +31,7 @@ from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from faust.types import TP
 from mode.services import Service
+from mode.threads import ServiceThread
 
 from engine.app import ChunkApp, EngineOptions
 from engine.chunks import PassThrough
@@ -277,6 +280,19 @@ def test_heartbeats_are_asked_for_by_the_method_that_is_watched() -> None:
     beating = source(GroupCoordinator._do_heartbeat)
     assert beating.index("RebalanceInProgressError") < beating.rindex("return True")
     assert "self._coordinator = GroupCoordinator(" in source(aiokafka.AIOKafkaConsumer.start)
+
+
+def test_commits_are_sent_and_metadata_asked_for_by_the_methods_that_are_used() -> None:
+    assert parameters(GroupCoordinator._do_commit_offsets) == ["self", "assignment", "offsets"]
+    committing = source(GroupCoordinator.commit_offsets)
+    assert "self._do_commit_offsets(assignment, offsets)" in committing
+    # It tries again for ever what may be tried again.
+    assert UnknownTopicOrPartitionError.retriable
+    assert not CommitFailedError.retriable
+    assert "if not err.retriable:" in committing
+    assert parameters(AIOKafkaClient.force_metadata_update) == ["self"]
+    assert "unauthorized_topics" in source(ClusterMetadata.update_metadata)
+    assert "self.thread_loop = " in source(ServiceThread.__init__)
 
 
 def test_revoking_comes_before_the_heartbeats_end() -> None:

@@ -243,6 +243,22 @@ async def test_what_is_refused_for_good_fails_every_drain(broker: Broker) -> Non
     assert broker.topics == {TP(OTHER, 0): [b"good"]}
 
 
+async def test_a_topic_that_begins_anew_fails_every_drain_where_it_is_read_back(broker: Broker) -> None:
+    async with started(read_back={TOPIC}) as outlet:
+        for topic in (TOPIC, OTHER):
+            for _ in range(2):
+                outlet.send(topic, None, b"v", partition=0)
+                await outlet.drain()
+        broker.topics.clear()
+        outlet.send(OTHER, None, b"v", partition=0)
+        await outlet.drain()
+        outlet.send(TOPIC, None, b"v", partition=0)
+        for _ in range(2):
+            with pytest.raises(DeliveryError, match="topic records was deleted and made anew"):
+                await outlet.drain()
+        await outlet.room()
+
+
 async def test_what_is_not_acknowledged_in_time_is_an_error(broker: Broker) -> None:
     broker.answers_at_once = False
     async with started(delivery_timeout_seconds=0.1) as outlet:

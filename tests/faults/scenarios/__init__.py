@@ -6,6 +6,7 @@ from tests.faults.outcome import Scenario
 from tests.faults.scenarios import (
     backlog,
     brokers,
+    deleted,
     disorder,
     hostile,
     kills,
@@ -26,6 +27,7 @@ _FILES: Final = (
     brokers,
     refused,
     backlog,
+    deleted,
     hostile,
     disorder,
     state,
