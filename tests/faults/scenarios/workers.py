@@ -99,17 +99,46 @@ async def takeover(stage: Stage) -> Outcome:
     return outcome
 
 
+async def standby(stage: Stage) -> Outcome:
+    """Kill one of two workers that copy each other's tables: the other goes on from what it has."""
+    outcome = Outcome()
+    async with stage.deployment() as deployment:
+        async with feeding(deployment, seed=44):
+            first = await deployment.worker("first", standby_replicas="1").until_ready()
+            second = await deployment.worker("second", standby_replicas="1").until_ready()
+            await first.until_logged("worker.ready", times=2)
+            await asyncio.sleep(4.0 if stage.quick else 20.0)  # the copies are read without anybody waiting
+            read_before = _rows_read(second)
+            times = len(second.logged("worker.ready")) + 1
+            await first.kill()
+            outcome.kills += 1
+            await second.until_logged("worker.ready", times=times)
+            await asyncio.sleep(1.0)
+        await finish(deployment, second)
+        topics = await _account(outcome, deployment, repeats_allowed=True)
+    rows = _rows_read(second) - read_before
+    outcome.notes.append(f"{rows} rows read of {len(topics.changelog)}")
+    assert rows < len(topics.changelog) / 4, f"{rows} rows read of {len(topics.changelog)}"
+    return outcome
+
+
+def _rows_read(worker: Worker) -> int:
+    return sum(entry["records"] for entry in worker.logged("partition.recovered"))
+
+
 def _named(deployment: Deployment, name: str) -> Worker:
     return deployment.worker(name, instance_id=name, session_timeout_seconds=STATIC_SESSION_SECONDS)
 
 
-async def _account(outcome: Outcome, deployment: Deployment, *, repeats_allowed: bool) -> None:
+async def _account(outcome: Outcome, deployment: Deployment, *, repeats_allowed: bool) -> Topics:
     """Compare all, and see that the committed offsets are the ends: each raw offset is accounted for."""
     committed = await deployment.committed()
     for topic in (deployment.topology.raw, deployment.topology.records, deployment.topology.course_drops):
         for partition, end in (await deployment.ends(topic)).items():
             assert committed.get(partition, 0) == end, f"{topic.name}: {partition} is not at its end"
-    outcome.compare(await Topics.read(deployment), repeats_allowed=repeats_allowed, students_in_order=True)
+    topics = await Topics.read(deployment)
+    outcome.compare(topics, repeats_allowed=repeats_allowed, students_in_order=True)
+    return topics
 
 
 SCENARIOS: Final = (
@@ -117,4 +146,5 @@ SCENARIOS: Final = (
     Scenario(4, "Rolling restart of named workers", rolling_restart, in_tests=False),
     Scenario(4, "A crash in the middle of recovery", crash_in_recovery, in_tests=False),
     Scenario(4, "One of two workers is killed", takeover, in_tests=False),
+    Scenario(4, "A standby takes over", standby),
 )
