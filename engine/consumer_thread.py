@@ -21,10 +21,12 @@ from faust.types import TP
 
 from engine.errors import EngineError
 from engine.lost import OffsetsLostError, find_gaps
+from engine.named import NameTakenError, keep_name
 from engine.unpacking import keep_packed
 
 if TYPE_CHECKING:
     from engine.app import ChunkApp
+    from engine.consumer import ChunkConsumer
 
 log = structlog.stdlib.get_logger("gradewatch.engine")
 
@@ -50,6 +52,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's thread around aiokafka's consumer, with a few methods of ours that run in it."""
 
     app: "ChunkApp"
+    consumer: "ChunkConsumer"
     #: When the group coordinator last confirmed that we are a member, on the membership clock.
     membership_confirmed_at: float | None = None
 
@@ -111,6 +114,11 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 
         coordinator._do_heartbeat = noted_heartbeat
         coordinator._do_commit_offsets = while_all_topics_are_there(coordinator._do_commit_offsets)
+        if self.app.options.instance_id is not None:
+            keep_name(coordinator, self.app.options.instance_id, self._name_taken)
+
+    def _name_taken(self, reason: NameTakenError) -> None:
+        self.parent_loop.call_soon_threadsafe(self.consumer.fail, reason)
 
     async def on_thread_stop(self) -> None:
         """Stop aiokafka's consumer; without a broker its own cancelled task would end the thread before."""

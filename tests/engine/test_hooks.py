@@ -16,11 +16,12 @@ import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer import fetcher as aiokafka_fetcher
-from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.errors import CommitFailedError, KafkaTimeoutError, UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
 from aiokafka.producer.sender import Sender
+from aiokafka.protocol.group import JoinGroupRequest
 from faust.app.base import App
 from faust.stores.rocksdb import Store
 from faust.tables.base import Collection
@@ -293,6 +294,19 @@ def test_commits_are_sent_and_metadata_asked_for_by_the_methods_that_are_used() 
     assert parameters(AIOKafkaClient.force_metadata_update) == ["self"]
     assert "unauthorized_topics" in source(ClusterMetadata.update_metadata)
     assert "self.thread_loop = " in source(ServiceThread.__init__)
+
+
+def test_names_are_said_when_joining_only_and_all_goes_by_the_method_that_looks() -> None:
+    joining = source(CoordinatorGroupRebalance.perform_group_join)
+    assert "self._coordinator._group_instance_id" in joining
+    assert "response = await self._coordinator._send_req(request)" in joining
+    # What it takes for a lost connection: nothing was joined, it tries again.
+    assert "except Errors.KafkaError:" in joining
+    beating = source(GroupCoordinator._do_heartbeat)
+    assert "HeartbeatRequest(self.group_id, self.generation, self.member_id)" in beating
+    assert "resp = await self._send_req(request)" in beating
+    assert "self.member_id = JoinGroupRequest.UNKNOWN_MEMBER_ID" in source(GroupCoordinator.reset_generation)
+    assert JoinGroupRequest.UNKNOWN_MEMBER_ID == ""
 
 
 def test_revoking_comes_before_the_heartbeats_end() -> None:
