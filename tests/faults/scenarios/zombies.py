@@ -66,7 +66,9 @@ async def suspended_named(stage: Stage) -> Outcome:
             ends.append(f"{what}: {_end(zombie)}")
             if name == "zombie":
                 # The broker knows which of the two came later; the other may not take its place again.
-                assert "without committing: another worker has" in zombie.output, f"{what}: no reason told"
+                assert "Error: The worker stops without committing: " in zombie.output, (
+                    f"{what}: no reason told"
+                )
                 assert zombie.exit_code == 1, f"{what}: it ended with {zombie.exit_code}"
                 assert len(successor.logged("worker.ready")) == 1, f"{what}: the successor was disturbed"
             if outcome.differences:
