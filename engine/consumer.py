@@ -61,6 +61,8 @@ class ChunkConsumer(driver.Consumer):
         #: Whether agents may begin chunks, and stream partitions be fetched from: not in a rebalance.
         self._admitting = False
         self._positioned = False
+        #: How often the group had begun to share out when it gave us our part last.
+        self._rebalance = 0
         #: In the order in which they were begun.
         self._in_hand: dict[Chunk, None] = {}
         self._nothing_in_hand = asyncio.Event()
@@ -379,8 +381,14 @@ class ChunkConsumer(driver.Consumer):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Take what the group gives, unless the worker is stopping; Faust would close the client then."""
+        self._rebalance = self.app.rebalances
         if not self.app.should_stop:
             await super().on_partitions_assigned(assigned, generation_id)
+
+    @property
+    def sharing_out(self) -> bool:
+        """Whether the group has begun to share out anew, and not given us our part yet."""
+        return self.app.rebalances != self._rebalance
 
     def _forget(self) -> None:
         self.epoch += 1
@@ -394,8 +402,15 @@ class ChunkConsumer(driver.Consumer):
             table.forget()
 
     async def perform_seek(self) -> None:
-        """Go back to the committed offsets. What was fetched before is void."""
+        """Go back to the committed offsets. What was fetched before is void.
+
+        Raises IllegalStateError, after which Faust waits for the next assignment, when the group shares out
+        anew meanwhile: a recovery that ends then would let work in on partitions that others are given, and
+        before the tables of those that are new here are recovered.
+        """
+        rebalance = self._rebalance
         self._admitting = False
+        self._raise_if_overtaken(rebalance)
         # A fetch under way could hand out what it gets after the seek, and nobody would want it.
         await self._no_fetch_under_way.wait()
         async with self._flushing:
@@ -406,13 +421,18 @@ class ChunkConsumer(driver.Consumer):
         except OffsetsLostError as reason:
             self.fail(reason)
             return
+        self._raise_if_overtaken(rebalance)
         for offsets in (self._done, self._delivered, self._committed):
             offsets.update(committed)
         self._positioned = True
 
+    def _raise_if_overtaken(self, rebalance: int) -> None:
+        if self.app.rebalances != rebalance:
+            raise IllegalStateError("the group shares out anew")
+
     def resume_flow(self) -> None:
         """Let data in: changelogs always, streams once they stand at their committed offsets."""
-        self._admitting = self._positioned and self._failure is None
+        self._admitting = self._positioned and not self.sharing_out and self._failure is None
         super().resume_flow()
 
 

@@ -11,6 +11,7 @@ import aiokafka
 import structlog
 from aiokafka.errors import (
     CommitFailedError,
+    IllegalStateError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
     UnknownTopicOrPartitionError,
@@ -87,7 +88,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
                 fetched = {}  # a partition that nobody has sought to yet
             except OffsetOutOfRangeError as error:
                 (wanted,) = error.args
-                await self._without_gaps(consumer, wanted)
+                with suppress(IllegalStateError):  # taken away meanwhile: who has it now sees for himself
+                    await self._without_gaps(consumer, wanted)
                 fetched = {}
             left = deadline - time.monotonic()
             if fetched or left <= 0:

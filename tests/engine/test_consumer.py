@@ -1,6 +1,7 @@
 """The consumer's account: which chunks may begin, which offsets are committed, and after what."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -429,6 +430,68 @@ async def test_partitions_given_in_the_middle_of_a_stop_are_not_taken(engine: En
     engine.app._stopped.set()
     await consumer.on_partitions_assigned({RAW, RECORDS})  # Faust's callback would raise here
     assert engine.journal == []
+
+
+async def assign(engine: Engine, consumer: Consumer) -> None:
+    """Give the consumer its part once more, after the group has begun to share out."""
+
+    async def assigned(*_: object) -> None:
+        """Do nothing of Faust's part."""
+
+    consumer._on_partitions_assigned = assigned
+    await consumer.on_partitions_assigned({RAW, RECORDS})
+
+
+@pytest.mark.parametrize("overtaken", ["before the seek", "in the seek", "after the seek"])
+async def test_a_recovery_that_a_rebalance_overtakes_lets_no_work_in(engine: Engine, overtaken: str) -> None:
+    consumer = engine.consumer()
+    engine.app.on_rebalance_start()
+    await assign(engine, consumer)
+    seek = consumer.thread.seek_streams
+
+    async def seek_streams(tps: Iterable[TP]) -> dict[TP, int | None]:
+        if overtaken == "in the seek":
+            engine.app.on_rebalance_start()  # aiokafka's thread does
+        return await seek(tps)
+
+    consumer.thread.seek_streams = seek_streams  # type: ignore[method-assign]
+    if overtaken == "before the seek":
+        engine.app.on_rebalance_start()
+    if overtaken == "after the seek":
+        await consumer.perform_seek()
+        engine.app.on_rebalance_start()
+    else:
+        with pytest.raises(IllegalStateError):  # which Faust's recovery takes for what it is
+            await consumer.perform_seek()
+    consumer.resume_flow()
+    consumer.thread.fetches.append({RECORDS: [Message(0)]})
+    assert await consumer.fetched() == []
+    assert not consumer.begin(chunk(0, epoch=consumer.epoch))
+    assert consumer.sharing_out
+    assert engine.app._failure_reason is None
+
+    await assign(engine, consumer)
+    assert not consumer.sharing_out
+    consumer.thread.seek_streams = seek
+    await consumer.perform_seek()
+    consumer.resume_flow()
+    assert [each.spans[0].tp for each in await consumer.fetched()] == [RECORDS]
+
+
+async def test_a_seek_that_is_late_for_the_next_assignment_lets_no_work_in(engine: Engine) -> None:
+    consumer = engine.consumer()
+    seek = consumer.thread.seek_streams
+
+    async def seek_streams(tps: Iterable[TP]) -> dict[TP, int | None]:
+        engine.app.on_rebalance_start()
+        await assign(engine, consumer)  # its tables are not recovered yet
+        return await seek(tps)
+
+    consumer.thread.seek_streams = seek_streams  # type: ignore[method-assign]
+    with pytest.raises(IllegalStateError):
+        await consumer.perform_seek()
+    consumer.resume_flow()
+    assert not consumer.begin(chunk(0, epoch=consumer.epoch))
 
 
 async def test_an_agent_that_never_lets_go_ends_the_worker(engine: Engine) -> None:

@@ -29,7 +29,7 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.conductor import Conductor
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ConsumerRebalanceListener, Transport
 from faust.types import TP
 from mode.services import Service
 from mode.threads import ServiceThread
@@ -130,6 +130,19 @@ def test_every_way_to_an_end_comes_by_our_overrides() -> None:
     assert "_consumer_wait_empty" in source(App._stop_consumer)
     assert "await self.commit()" in source(Consumer._commit_handler)
     assert "await self.wait_empty()" in source(Consumer.on_stop)
+
+
+def test_a_recovery_that_a_rebalance_overtakes_is_known_by_its_error_and_by_its_count() -> None:
+    recovering = source(Recovery._restart_recovery)
+    assert "except IllegalStateError as exc:" in recovering
+    assert recovering.index("self.on_recovery_completed)(generation_id)") < recovering.index("except Illegal")
+    completed = source(Recovery.on_recovery_completed)
+    assert completed.index("consumer.perform_seek()") < completed.index("self.tables.on_actives_ready()")
+    assert "self.rebalancing_count += 1" in source(App.on_rebalance_start)
+    assert "thread.app.on_rebalance_start()" in source(ConsumerRebalanceListener.on_partitions_revoked)
+    assert "self._subscription.listener.on_partitions_revoked(revoked)" in source(
+        GroupCoordinator._on_join_prepare
+    )
 
 
 def test_recovery_ends_with_a_seek_and_lets_the_flow_in_after_it() -> None:

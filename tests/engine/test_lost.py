@@ -2,13 +2,18 @@
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.errors import IllegalStateError, OffsetOutOfRangeError
 from faust.types import TP
 
+from engine.consumer_thread import ChunkConsumerThread
 from engine.lost import Gap, OffsetsLostError, find_gaps
 from tests.engine.fakes import RAW, Engine, Message
 
@@ -86,6 +91,31 @@ async def test_an_offset_that_goes_while_it_is_fetched_ends_the_worker(tmp_path:
     assert await consumer.fetched() == []
     assert engine.app._failure_reason is gone
     assert not await consumer.commit()
+
+
+async def test_an_offset_that_is_gone_of_a_partition_that_is_too_is_no_error(tmp_path: Path) -> None:
+    """A rebalance may take the partition while the broker is asked what it has."""
+
+    async def fetched_records(*_: object, **__: object) -> None:
+        raise OffsetOutOfRangeError({PARTITION: 9})
+
+    class AIOKafkaConsumer(FakeOffsets):
+        _closed = False
+        _coordinator = SimpleNamespace(check_errors=lambda: None)
+        _fetcher = SimpleNamespace(
+            _closed=False,
+            _records={},
+            _subscriptions=SimpleNamespace(fetch_context=nullcontext),
+            fetched_records=fetched_records,
+        )
+
+        def seek(self, *_: object) -> None:
+            raise IllegalStateError
+
+    thread = object.__new__(ChunkConsumerThread)
+    thread.app = Engine(tmp_path, reset_offsets=True).app
+    thread.consumer = cast(Any, SimpleNamespace(flow_active=True))
+    assert await thread._fetch_records(cast(Any, AIOKafkaConsumer()), {TP("raw", 0)}) == {}
 
 
 def test_aiokafka_tells_of_an_offset_that_is_gone_only_without_a_reset(tmp_path: Path) -> None:
