@@ -204,7 +204,8 @@ class ChunkApp(faust.App):
     @property
     def assigned(self) -> bool:
         """Whether the group has given this worker its part, which may be none."""
-        return self._assignment is not None and not self.rebalancing
+        # Faust calls it a rebalance until the tables are recovered too.
+        return self._assignment is not None and not self._consumer.sharing_out
 
     @property
     def rebalances(self) -> int:

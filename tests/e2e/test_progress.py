@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -62,6 +63,40 @@ async def test_an_agent_that_lets_nobody_else_work_is_ended_from_outside(
     assert await worker.until_ended(30) == 1
     assert "Timeout (0:00:05)!" in worker.output
     assert f'{STUCK}", line ' in worker.output
+
+
+async def recovering(deployment: Deployment, how: str) -> Worker:
+    """Start a worker that has its tables to recover, to which fetches bring nothing or little."""
+    await deployment.create_topics()
+    worker = await deployment.worker().until_ready()
+    await deployment.produce(anywhere(semester(1, 300), 1))
+    await deployment.until_done()
+    assert await worker.terminate() == 0
+    rmtree(deployment.data_dir("worker"))
+    worker = deployment.worker(command=(sys.executable, STUCK, how, "worker"), broker_timeout_seconds="5")
+    missing: dict[str, Any] = {}
+    while missing.get("waiting_for") != "recovery" or not missing["remaining_records"]:
+        missing = (await until_status(worker, "/readyz", 503))["missing"]
+    assert (await worker.get("/healthz"))[0] == 200
+    return worker
+
+
+async def test_a_recovery_that_brings_nothing_ends_the_worker_in_the_brokers_time(
+    deployment: Deployment,
+) -> None:
+    worker = await recovering(deployment, "starves")
+    assert await worker.until_ended(30) == 1
+    assert (
+        "Error: The worker stops without committing: the brokers have let this worker do nothing for 5 s"
+        in (worker.output)
+    )
+    assert not worker.logged("worker.ready")
+
+
+async def test_a_recovery_that_gets_on_may_take_longer_than_that(deployment: Deployment) -> None:
+    worker = await recovering(deployment, "trickles")
+    assert (await worker.until_logged("worker.ready"))["seconds"] > 6
+    assert await worker.terminate() == 0
 
 
 async def test_waiting_for_the_broker_is_no_stall_until_its_time_is_up(
