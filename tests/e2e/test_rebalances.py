@@ -1,10 +1,14 @@
 """Workers that come and go while a stream is under way."""
 
 import asyncio
+import sys
+from pathlib import Path
 
 from tests.e2e.events import by_student, semester
 from tests.e2e.harness import PARTITIONS, RAW_PARTITIONS, Deployment
 from tests.e2e.oracle import Topics, verify
+
+OVERTAKEN = Path(__file__).with_name("overtaken.py")
 
 
 async def test_a_second_worker_comes_and_goes_in_mid_stream(deployment: Deployment) -> None:
@@ -61,4 +65,22 @@ async def test_both_workers_are_stopped_at_once(deployment: Deployment) -> None:
     last = await deployment.worker("first").until_ready()
     await deployment.until_done()
     assert await last.terminate() == 0
+    assert not verify(await Topics.read(deployment), students_in_order=True)
+
+
+async def test_a_recovery_that_a_rebalance_overtakes_starts_over(deployment: Deployment) -> None:
+    await deployment.create_topics()
+    messages = list(by_student(semester(34, 8_000), seed=34))
+    first = await deployment.worker("first").until_ready()
+    feeding = asyncio.create_task(deployment.feed(messages, per_second=1_000))
+    second = deployment.worker("second", command=(sys.executable, OVERTAKEN, "worker"))
+    await second.until_logged("seek.waiting")
+    assert await first.terminate() == 0
+    await second.until_ready()
+    await feeding
+    await deployment.until_done()
+    assert await second.terminate() == 0
+    # It was never ready with the part that it had before the other left.
+    parts = [entry["partitions"] for entry in second.logged("worker.ready")]
+    assert parts == [RAW_PARTITIONS + 4 * PARTITIONS]
     assert not verify(await Topics.read(deployment), students_in_order=True)

@@ -145,6 +145,13 @@ def test_a_recovery_that_a_rebalance_overtakes_is_known_by_its_error_and_by_its_
     )
 
 
+def test_fausts_watch_asks_for_positions_that_a_seek_has_taken_away() -> None:
+    assert "await self.verify_all_partitions_active()" in source(Consumer._commit_livelock_detector)
+    assert "committed_offset = tp_state.position" in source(AIOKafkaConsumerThread.verify_event_path)
+    assert "assert self._position is not None" in source(TopicPartitionState.position)
+    assert "verify_event_path" not in source(ChunkConsumer.verify_all_partitions_active)
+
+
 def test_recovery_ends_with_a_seek_and_lets_the_flow_in_after_it() -> None:
     completed = source(Recovery.on_recovery_completed)
     assert completed.index("consumer.perform_seek()") < completed.index("consumer.resume_flow()")
