@@ -7,6 +7,7 @@ import difflib
 import functools
 import json
 import math
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -151,8 +152,34 @@ def broker_timeout_seconds(settings: Settings) -> float:
 
 
 def run(main: Coroutine[Any, Any, R]) -> R:
-    """Run a command's coroutine; Ctrl-C cancels it and is raised as KeyboardInterrupt."""
-    return asyncio.run(main)
+    """Run a command's coroutine; Ctrl-C cancels it and is raised as KeyboardInterrupt, a second one at once.
+
+    asyncio itself cancels inside the signal's handler, between any two bytecodes: a library that has just
+    seen that a future isn't done may find it cancelled, and print a traceback.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return asyncio.run(main)
+    interrupted = False
+
+    async def cancelled_between_steps() -> R:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            if interrupted or task is None:
+                raise KeyboardInterrupt
+            interrupted = True
+            task.cancel()
+
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+        return await main
+
+    try:
+        return asyncio.run(cancelled_between_steps())
+    except asyncio.CancelledError:
+        if interrupted:
+            raise KeyboardInterrupt from None
+        raise
 
 
 def console() -> Console:

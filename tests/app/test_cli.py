@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.children import LOOPBACK, free_ports
+from app.cli import run
 from app.main import COMMANDS, main
 
 CHECKOUT = Path(__file__).parents[2]
@@ -177,3 +179,36 @@ def test_ctrl_c_ends_with_130(arguments: list[str]) -> None:
         command_line.send_signal(signal.SIGINT)
         assert command_line.wait(timeout=20) == 130
         assert "Traceback" not in command_line.stderr.read()
+
+
+def test_ctrl_c_cancels_a_command_between_two_steps_of_the_loop() -> None:
+    seen: list[int] = []
+
+    async def command() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        os.kill(os.getpid(), signal.SIGINT)
+        seen.append(task.cancelling())  # here a library may be about to set a future's result
+        try:
+            await asyncio.sleep(60)
+        finally:
+            seen.append(task.cancelling())
+
+    with pytest.raises(KeyboardInterrupt):
+        run(command())
+    assert seen == [0, 1]
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    async def command() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(60)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(60)
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(command())
+    assert time.monotonic() - began < 30
