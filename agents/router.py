@@ -7,7 +7,7 @@ leave keyed by student, and so does everything after them.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from faust.types import TP
 
@@ -22,6 +22,10 @@ from models.records import GradeRecord, GradeRecordBase, MisnamedGradeOverride, 
 
 Clock: TypeAlias = Callable[[], str]
 """Tells the present time as `2026-11-22T10:15:30.123Z`."""
+
+MESSAGES_BEFORE_ROOM: Final = 2_048
+"""How many messages of a chunk are read before it waits for room. What comes of them is some 2 MiB; to wait
+after each few costs a seventh of the throughput."""
 
 
 class Router:
@@ -50,6 +54,7 @@ class Router:
         names: dict[str, list[str | None]] = {"record": [], "ignored": [], "rejected": []}
         records, ignored, rejected = names.values()
         limits = self._limits
+        since_room = 0
         for piece in chunk.pieces():
             for index, raw in enumerate(piece.records):
                 event = read(raw.value, raw.timestamp, limits=limits)
@@ -62,11 +67,14 @@ class Router:
                     rejected.append(event.event_name)
                     self.dead_letters.send(raw, piece.tp_of(index), event)
             await asyncio.sleep(0)
-            if self._outlet.full:
+            since_room += len(piece.records)
+            if since_room >= MESSAGES_BEFORE_ROOM and self._outlet.full:
                 self._count(names)
                 await self._outlet.room()
+                since_room = 0
         self._count(names)
         self._metrics.saw_message(chunk.newest_ms)
+        await self._outlet.room()
 
     def _count(self, names: Mapping[str, list[str | None]]) -> None:
         """Count what was read since the last time, by outcome."""

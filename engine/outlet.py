@@ -99,7 +99,7 @@ class Outlet:
         linger_seconds: float = 0.005,
         compression: str | None = "zstd",
         delivery_timeout_seconds: float = 120.0,
-        max_pending_bytes: int = 8 * 1024 * 1024,
+        max_pending_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         self._client_options = dict(client_options)
         self._partitions = dict(partitions)

@@ -6,13 +6,12 @@ from typing import cast
 from prometheus_client import CollectorRegistry
 
 from agents.metrics import Metrics
-from agents.router import Router
-from engine.chunks import MESSAGES_AT_ONCE
+from agents.router import MESSAGES_BEFORE_ROOM, Router
 from engine.outlet import Outlet
 from models.grades import ReadLimits
 from tests.agents.fakes import NOW, TOPOLOGY, FakeOutlet, Message, chunk_of
 
-MESSAGES = 3 * MESSAGES_AT_ONCE
+MESSAGES = 3 * MESSAGES_BEFORE_ROOM
 
 
 class NarrowOutlet(FakeOutlet):
@@ -49,8 +48,8 @@ async def test_it_waits_for_room_in_the_middle_of_a_chunk_and_has_counted_what_i
     routing = asyncio.create_task(router(chunk))
     await asyncio.sleep(0.05)
     assert not routing.done()
-    assert len(outlet.sent) == MESSAGES_AT_ONCE
-    assert rejected() == MESSAGES_AT_ONCE
+    assert len(outlet.sent) == MESSAGES_BEFORE_ROOM
+    assert rejected() == MESSAGES_BEFORE_ROOM
 
     outlet.made.set()
     await routing

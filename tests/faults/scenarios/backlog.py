@@ -17,10 +17,11 @@ from tests.faults.stage import Stage, finish, resident_mib
 
 MIB: Final = 1024 * 1024
 #: What the outlet takes before whoever sends has to wait, and what it counts for a record beside its value.
-OUTLET_BYTES: Final = 8 * MIB
+OUTLET_BYTES: Final = 16 * MIB
 RECORD_OVERHEAD_BYTES: Final = 64
-#: What the agents may queue beyond it: each looks for room after 256 messages.
-BEYOND_BYTES: Final = 1 * MIB
+#: What the agents may queue beyond it before they look for room.
+BEYOND_BYTES: Final = 3 * MIB
+_STANDS_STILL_SECONDS: Final = 3.0
 #: What a worker may grow by: the outlet's bytes twice (keys and headers are not counted); ten chunks (eight
 #: wait, one is in hand, one is held) of a megabyte for each raw partition; and 60 for Python and its clients.
 GROWTH_MIB: Final = 2 * OUTLET_BYTES / MIB + 10 * RAW_PARTITIONS + 60
@@ -28,7 +29,7 @@ GROWTH_MIB: Final = 2 * OUTLET_BYTES / MIB + 10 * RAW_PARTITIONS + 60
 
 async def backlog(stage: Stage, compression: str | None = None) -> Outcome:
     """Write many times more than the outlet takes while the topic of records takes nothing."""
-    events, seconds = (40_000, 10.0) if stage.quick else (200_000, 45.0)
+    events, seconds = (100_000, 10.0) if stage.quick else (200_000, 45.0)
     messages, record_bytes = await asyncio.to_thread(_semester, events)
     assert sum(record_bytes) > 2 * OUTLET_BYTES, "the backlog is none"
     outcome = Outcome()
@@ -71,7 +72,7 @@ def _semester(events: int) -> tuple[list[Raw], list[int]]:
 
 
 async def _intake_stops(worker: Worker, seconds: float) -> tuple[Counter[str], float]:
-    """Wait until the worker is unready, then see for so long that it reads no more and is alive.
+    """Wait until the worker is unready and stands still, then see for so long that it does, and is alive.
 
     Returns what it has read, by outcome, and the most memory that it had meanwhile, in MiB.
     """
@@ -82,7 +83,11 @@ async def _intake_stops(worker: Worker, seconds: float) -> tuple[Counter[str], f
         most_mib = max(most_mib, resident_mib(worker))
         await asyncio.sleep(0.2)
     assert (await worker.until_logged("worker.waiting"))["waiting_for"] == "broker"
-    taken = await worker.outcomes()
+    taken: Counter[str] = Counter()
+    while taken != (taken := await worker.outcomes()):
+        assert time.monotonic() < deadline, "the worker reads on"
+        most_mib = max(most_mib, resident_mib(worker))
+        await asyncio.sleep(_STANDS_STILL_SECONDS)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert worker.exit_code is None, f"the worker ended with {worker.exit_code}"
